@@ -1,0 +1,61 @@
+#include "enforcement/calendar.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace sluice {
+
+absl::TimeZone ChinaStandardTime() { return absl::FixedTimeZone(8 * 60 * 60); }
+
+absl::CivilDay DayOf(absl::Time time) { return absl::ToCivilDay(time, ChinaStandardTime()); }
+
+absl::Time StartOfDay(absl::CivilDay day) { return absl::FromCivil(day, ChinaStandardTime()); }
+
+absl::StatusOr<absl::CivilDay> ParseDay(absl::string_view text) {
+  absl::CivilDay day;
+  // ParseCivilTime takes "2026-6-3" and " 2026-06-03" too; the round trip refuses all but the one form.
+  if (!absl::ParseCivilTime(text, &day) || absl::FormatCivilTime(day) != text) {
+    return absl::InvalidArgumentError(absl::StrCat("want a date like 2026-06-30, got \"", text, "\""));
+  }
+  return day;
+}
+
+absl::StatusOr<Holidays> ParseHolidays(absl::string_view text) {
+  Holidays holidays;
+  for (absl::string_view piece : absl::StrSplit(text, ',')) {
+    piece = absl::StripAsciiWhitespace(piece);
+    if (piece.empty()) continue;
+    const std::vector<absl::string_view> ends = absl::StrSplit(piece, '/');
+    if (ends.size() > 2) {
+      return absl::InvalidArgumentError(absl::StrCat("want FIRST/LAST or a date, got \"", piece, "\""));
+    }
+    absl::StatusOr<absl::CivilDay> first = ParseDay(ends.front());
+    absl::StatusOr<absl::CivilDay> last = ParseDay(ends.back());
+    if (!first.ok()) return first.status();
+    if (!last.ok()) return last.status();
+    if (*last < *first) {
+      return absl::InvalidArgumentError(absl::StrCat("the last day is before the first in \"", piece, "\""));
+    }
+    holidays.emplace_back(*first, *last);
+  }
+  std::sort(holidays.begin(), holidays.end());
+  return holidays;
+}
+
+absl::Time WindowEnd(absl::Time event, int64_t days, const Holidays& holidays) {
+  absl::CivilDay last = DayOf(event) + days;
+  for (const auto& [first_off, last_off] : holidays) {  // in order: one pass moves over adjoining ranges too
+    if (first_off <= last && last <= last_off) last = last_off + 1;
+  }
+  return StartOfDay(last + 1);
+}
+
+std::string ChinaTimeText(absl::Time time) {
+  const bool whole = absl::ToUnixMicros(time) % 1000000 == 0;
+  return absl::FormatTime(whole ? "%Y-%m-%dT%H:%M:%S%Ez" : "%Y-%m-%dT%H:%M:%E6S%Ez", time, ChinaStandardTime());
+}
+
+}  // namespace sluice

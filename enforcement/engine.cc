@@ -1,0 +1,221 @@
+#include "enforcement/engine.h"
+
+#include <algorithm>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "enforcement/calendar.h"
+#include "enforcement/judge.h"
+#include "enforcement/limit_cells.h"
+#include "enforcement/names.h"
+#include "enforcement/target.h"
+
+namespace sluice {
+namespace {
+
+absl::Status TooLong(absl::string_view field, size_t size, size_t most) {
+  return absl::InvalidArgumentError(absl::StrCat(field, ": want at most ", most, " bytes, got ", size));
+}
+
+}  // namespace
+
+absl::Status Engine::Validate(const CheckInput& input) {
+  const struct {
+    absl::string_view field, value;
+    size_t most;
+  } bounds[] = {{"request_id", input.request_id, kIdBytesMax},
+                {"requester", input.requester, kAccountBytesMax},
+                {"owner", input.owner, kAccountBytesMax},
+                {"bucket", input.bucket, kBucketBytesMax},
+                {"key", input.key, kKeyBytesMax},
+                {"version_id", input.version_id, kIdBytesMax},
+                {"host", input.host, kHostBytesMax},
+                {"path", input.path, kKeyBytesMax},
+                {"region", input.region, kIdBytesMax},
+                {"copy_source.bucket", input.copy_source.bucket, kBucketBytesMax},
+                {"copy_source.key", input.copy_source.key, kKeyBytesMax},
+                {"copy_source.version_id", input.copy_source.version_id, kIdBytesMax},
+                {"lease_id", input.lease_id, kIdBytesMax}};
+  for (const auto& bound : bounds) {
+    if (bound.value.size() > bound.most) return TooLong(bound.field, bound.value.size(), bound.most);
+  }
+  if (input.hashes.size() > kHashesMax) {
+    return absl::InvalidArgumentError(absl::StrCat("hashes: want at most ", kHashesMax, ", got ", input.hashes.size()));
+  }
+  for (const HashView& hash : input.hashes) {
+    if (hash.algorithm.size() > 64) return TooLong("hashes.algorithm", hash.algorithm.size(), 64);
+    if (hash.digest.size() > kIdBytesMax) return TooLong("hashes.digest", hash.digest.size(), kIdBytesMax);
+  }
+  if (!input.client_ip.empty() && !ParseAddress(input.client_ip)) {
+    return absl::InvalidArgumentError(absl::StrCat("client_ip: want an IPv4 or IPv6 literal, got \"",
+                                                   absl::CHexEscape(input.client_ip.substr(0, 64)), "\""));
+  }
+  if (input.bytes < 0) return absl::InvalidArgumentError(absl::StrCat("bytes: want 0 or more, got ", input.bytes));
+  return absl::OkStatus();
+}
+
+Decision Engine::CannotDecide(Reason reason, Dialect dialect) const {
+  Decision decision;
+  decision.verdict = Verdict::kDeny;
+  decision.clause = pack_->reasons[static_cast<size_t>(reason)].clause;
+  decision.all_reasons.push_back(reason);
+  FillAnswer(*pack_, reason, dialect == Dialect::kUnspecified ? options_.dialect : dialect, &decision);
+  return decision;
+}
+
+Decision Engine::Check(const CheckInput& input, Moment now) {
+  const PolicyIndex::Guard policy = index_->Read();
+  if (!policy->ready()) return CannotDecide(Reason::kNotReady, input.dialect);
+  if (policy->revision() < input.min_revision) {
+    Decision decision = CannotDecide(Reason::kStalePolicy, input.dialect);
+    decision.revision = policy->revision();
+    return decision;
+  }
+  return Judge(input, now, *policy, *pack_, options_, limiter_, nullptr).Run(/*spend=*/true);
+}
+
+Decision Engine::Explain(const CheckInput& input, Moment now, std::vector<ExplainStep>* steps) {
+  const PolicyIndex::Guard policy = index_->Read();
+  if (!policy->ready() || policy->revision() < input.min_revision) {
+    const Reason reason = policy->ready() ? Reason::kStalePolicy : Reason::kNotReady;
+    const ReasonRule& rule = pack_->reasons[static_cast<size_t>(reason)];
+    if (steps != nullptr) {
+      steps->push_back({std::string(Name(reason)), true, rule.clause, absl::StrCat(rule.zh, " ", rule.en)});
+    }
+    Decision decision = CannotDecide(reason, input.dialect);
+    decision.revision = policy->revision();
+    return decision;
+  }
+  return Judge(input, now, *policy, *pack_, options_, limiter_, steps).Run(/*spend=*/false);
+}
+
+void Engine::Report(const UsageInput& usage, Moment now) {
+  if (!usage.lease_id.empty()) limiter_->EndLease(usage.lease_id, now.mono);
+  CheckInput input;
+  input.operation = usage.operation;
+  input.owner = usage.owner;
+  input.bucket = usage.bucket;
+  input.key = usage.key;
+  input.host = usage.host;
+  input.client_ip = usage.client_ip;
+  const PolicyIndex::Guard policy = index_->Read();
+  Target target;
+  target.Resolve(input, *policy, now.wall);
+
+  const absl::CivilDay today = DayOf(now.wall);
+  const auto hold = [&](Hash128 subject) {
+    if (usage.stored_bytes_delta != 0) {
+      limiter_->AddHeld(HeldKey(subject, Dimension::kStoredBytes), usage.stored_bytes_delta);
+    }
+    if (usage.stored_objects_delta != 0) {
+      limiter_->AddHeld(HeldKey(subject, Dimension::kStoredObjects), usage.stored_objects_delta);
+    }
+  };
+  const auto add_traffic = [&](Hash128 subject) {
+    if (usage.bytes_out > 0) {
+      limiter_->AddTraffic(HeldKey(subject, Dimension::kTrafficPerDay), today, usage.bytes_out);
+    }
+  };
+  // Amounts of accounts, buckets and domains are counted whether a limit looks at them or not, so that one set later finds
+  // them; those of objects, addresses, blocks and wildcards, of which there is no end, only where a limit names them.
+  absl::InlinedVector<Hash128, 3> always;
+  if (!target.owner.empty()) always.push_back(SubjectHash(SubjectKind::kAccount, target.owner));
+  if (!target.bucket.empty()) always.push_back(SubjectHash(SubjectKind::kBucket, target.bucket));
+  for (const Hash128 subject : always) hold(subject);
+  if (!target.host.empty()) always.push_back(SubjectHash(SubjectKind::kHost, target.host));
+  for (const Hash128 subject : always) add_traffic(subject);
+
+  const auto operation = static_cast<int>(usage.operation) < kOperationCount ? usage.operation : Operation::kUnspecified;
+  // A report that names no operation is charged to every limit that its subjects have.
+  const OperationSet operations = operation == Operation::kUnspecified ? ~OperationSet{0} : Bit(operation);
+  ForEachLimit(*policy, target, now.wall, operations, [&](const LimitRule& limit, Hash128 cell, Hash128 subject) {
+    int64_t cost = 0;
+    switch (limit.dimension) {
+      case Dimension::kBytesIn:
+        cost = usage.bytes_in;
+        break;
+      case Dimension::kBytesOut:
+        cost = usage.bytes_out;
+        break;
+      case Dimension::kCpu:
+        cost = usage.cpu_microseconds;
+        break;
+      case Dimension::kMemory:
+        cost = usage.memory_byte_seconds;
+        break;
+      case Dimension::kTrafficPerDay:
+        if (std::find(always.begin(), always.end(), subject) == always.end()) add_traffic(subject);
+        return;
+      default:
+        return;
+    }
+    if (cost <= 0 || limit.rate <= 0) return;
+    const double share = limit.sharing == Sharing::kFleet ? std::max(options_.fleet_size, 1) : 1;
+    const double burst = (limit.burst > 0 ? limit.burst : limit.rate) / share;
+    limiter_->Charge(cell, TokenBucket(limit.rate / share, std::max(burst, 1.0)), static_cast<double>(cost), now.mono);
+  });
+}
+
+void Engine::TakeOver(const PolicyEvent& event, Moment now) {
+  const auto* usage = std::get_if<SetUsage>(&event.change);
+  if (usage == nullptr) return;
+  const Hash128 key = HeldKey(KeyOf(usage->subject).hash, usage->dimension);
+  if (usage->dimension == Dimension::kTrafficPerDay) {
+    const absl::CivilDay day = DayOf(event.effective_at.value_or(now.wall));
+    if (day == DayOf(now.wall)) limiter_->SetTraffic(key, day, usage->amount);
+    return;
+  }
+  limiter_->SetHeld(key, usage->amount);
+}
+
+Description Engine::Describe(const Subject& subject, Moment now) const {
+  const PolicyIndex::Guard policy = index_->Read();
+  CheckInput input;
+  input.owner = subject.account;
+  input.bucket = subject.bucket;
+  input.key = subject.prefix.empty() ? subject.key : subject.prefix;
+  input.version_id = subject.version_id;
+  input.host = subject.host;
+  input.path = subject.path;
+  input.client_ip = subject.client_ip;
+  if (!subject.hash.empty()) input.hashes.push_back({subject.hash.algorithm, subject.hash.digest});
+  Target target;
+  target.Resolve(input, *policy, now.wall);
+
+  Description description;
+  description.subject = subject;
+  description.revision = policy->revision();
+  description.owner = std::string(target.owner);
+  const auto add = [&](EntityKind kind, std::string id) { description.in_force.push_back({kind, std::move(id)}); };
+  for (const Probe& probe : target.probes) {
+    const Policy::Rules* rules = policy->FindRules(probe.hash);
+    if (rules == nullptr) continue;
+    for (const Rule* rule : *rules) {
+      if (rule->span.Holds(now)) add(rule->kind, rule->id);
+    }
+  }
+  ForEachLimit(*policy, target, now.wall, ~OperationSet{0},
+               [&](const LimitRule& limit, Hash128, Hash128) { add(EntityKind::kLimit, limit.id); });
+  for (absl::string_view host = target.host; !host.empty();) {
+    if (policy->FindPermits(host) != nullptr) add(EntityKind::kPermits, std::string(host));
+    const size_t dot = host.find('.');
+    host = dot == absl::string_view::npos ? absl::string_view() : host.substr(dot + 1);
+  }
+  std::sort(description.in_force.begin(), description.in_force.end());
+  description.in_force.erase(std::unique(description.in_force.begin(), description.in_force.end()),
+                             description.in_force.end());
+  if (subject.account.empty()) return description;
+
+  const Account* account = policy->FindAccount(subject.account);
+  const Segment* segment = account == nullptr ? nullptr : account->timeline.At(now.wall);
+  if (segment == nullptr) return description;
+  description.state = segment->state;
+  description.cause = segment->cause;
+  description.state_since = segment->since;
+  const bool has_deadline = segment->state == AccountState::kFrozen || segment->state == AccountState::kRetention ||
+                            segment->state == AccountState::kReclaimable || segment->state == AccountState::kReclaimed;
+  if (has_deadline) description.deadline = segment->deadline;
+  return description;
+}
+
+}  // namespace sluice

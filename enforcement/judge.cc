@@ -1,0 +1,419 @@
+#include "enforcement/judge.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "enforcement/calendar.h"
+
+namespace sluice {
+namespace {
+
+bool IsManageReadOrPay(Operation operation) {
+  return operation == Operation::kManageRead || operation == Operation::kPay;
+}
+
+bool Reads(Operation judged) {
+  return judged == Operation::kDownload || judged == Operation::kPublicRead || judged == Operation::kList;
+}
+
+Reason ReasonOf(AccountState state) {
+  switch (state) {
+    case AccountState::kPending:
+      return Reason::kPendingPayment;
+    case AccountState::kNotice:
+      return Reason::kTerminationNotice;
+    case AccountState::kWithheld:
+      return Reason::kServiceWithheld;
+    case AccountState::kFrozen:
+      return Reason::kAccountFrozen;
+    case AccountState::kReclaimed:
+      return Reason::kReclaimed;
+    default:
+      return Reason::kAgreementEnded;
+  }
+}
+
+std::string RuleLabel(const Rule& rule) {
+  switch (rule.kind) {
+    case EntityKind::kFlag:
+      return absl::StrCat("flag ", rule.id);
+    case EntityKind::kOrder:
+      return absl::StrCat("order ", rule.id);
+    case EntityKind::kHold:
+      return absl::StrCat("hold ", rule.id);
+    default:
+      return absl::StrCat("restriction ", rule.id);
+  }
+}
+
+}  // namespace
+
+Judge::Judge(const CheckInput& input, Moment now, const Policy& policy, const Pack& pack, const NodeOptions& options,
+             Limiter* limiter, std::vector<ExplainStep>* steps)
+    : input_(input),
+      now_(now),
+      policy_(policy),
+      pack_(pack),
+      options_(options),
+      limiter_(limiter),
+      steps_(steps),
+      // A number that the contract lacks is nobody's operation: judged as MANAGE_WRITE, and named by no rule but that.
+      operation_(static_cast<int>(input.operation) < kOperationCount ? input.operation : Operation::kUnspecified),
+      judged_(JudgedAs(operation_)),
+      region_(input.region.empty() ? absl::string_view(options.region) : input.region) {}
+
+Decision Judge::Run(bool spend) {
+  target_.Resolve(input_, policy_, now_.wall);
+  JudgeRules(target_, judged_, /*source=*/false);
+  if (operation_ == Operation::kDeleteBucket) JudgeEvidenceInside();
+  JudgeStanding(target_.owner, judged_, "owner");
+  if (!target_.requester.empty() && target_.requester != target_.owner) {
+    JudgeStanding(target_.requester, judged_, "requester");
+  }
+  if (input_.copy_source.set) {
+    Target source;
+    source.ResolveCopySource(input_, policy_, now_.wall);
+    JudgeRules(source, Operation::kDownload, /*source=*/true);
+    if (!source.owner.empty()) JudgeStanding(source.owner, Operation::kDownload, "owner of the copy's source");
+  }
+  JudgePermits();
+  JudgeTestDomain();
+  JudgeMaintenance();
+  JudgeTerms();
+  CollectLimits();
+  JudgeQuotas();
+
+  Decision decision;
+  decision.revision = policy_.revision();
+  if (!Denied()) JudgeRates(spend, &decision);
+  Conclude(&decision);
+  if (steps_ != nullptr) FinishSteps();
+  return decision;
+}
+
+void Judge::JudgeRules(const Target& target, Operation judged, bool source) {
+  absl::InlinedVector<const Rule*, 8> seen;
+  for (const Probe& probe : target.probes) {
+    const Policy::Rules* rules = policy_.FindRules(probe.hash);
+    if (rules == nullptr) continue;
+    for (const Rule* rule : *rules) {
+      if (!rule->span.Holds(now_) || std::find(seen.begin(), seen.end(), rule) != seen.end()) continue;
+      seen.push_back(rule);
+      switch (rule->kind) {
+        case EntityKind::kOrder:
+          JudgeOrder(*rule, source ? Operation::kDownload : operation_);
+          break;
+        case EntityKind::kFlag:
+          if (IsManageReadOrPay(judged)) break;
+          if (IsExcepted(*rule, target)) {
+            Note(rule->category->reason, RuleLabel(*rule), false, rule->clause,
+                 "此对象已获例外，不受该标记限制。 An exception lets this subject pass under the flag.");
+            break;
+          }
+          JudgeFlag(*rule, probe.via, target, judged);
+          if (!source && rule->severity == Severity::kCritical) JudgeEvidence(*rule, probe.via, judged);
+          break;
+        case EntityKind::kHold:
+          if (!source) JudgeEvidence(*rule, probe.via, judged);
+          break;
+        default:
+          if (!source && !IsManageReadOrPay(judged)) JudgeRestriction(*rule, judged);
+          break;
+      }
+    }
+  }
+}
+
+bool Judge::IsExcepted(const Rule& rule, const Target& target) const {
+  for (const auto& [subject, from] : rule.exceptions) {
+    if (from > now_.wall) continue;
+    for (const Probe& probe : target.probes) {
+      if (probe.hash == subject.hash) return true;
+    }
+  }
+  return false;
+}
+
+void Judge::JudgeFlag(const Rule& rule, Via via, const Target& target, Operation judged) {
+  const bool review = rule.severity == Severity::kReview;
+  Reason reason = rule.category->reason;
+  // Content that is looked at is not yet found to be prohibited; spam and threats have no such name of their own.
+  if (review && absl::StartsWith(rule.clause, "3.1.3.5.")) reason = Reason::kContentUnderReview;
+  bool deny = true;
+  if (review) {
+    deny = judged == Operation::kPublicRead ||
+           (!target.by_owner &&
+            (judged == Operation::kDownload || judged == Operation::kList || judged == Operation::kProcess));
+  } else if (judged == Operation::kList || judged == Operation::kDelete) {
+    deny = !target.by_owner || via == Via::kAddress;
+  } else if (judged == Operation::kUpload) {
+    // What comes under a flagged name may be clean; what comes with a flagged hash, or from a flagged sender, is not.
+    deny = via == Via::kHash || via == Via::kOwner || via == Via::kRequester || via == Via::kAddress;
+  }
+  if (Reads(judged) &&
+      (input_.principal == Principal::kModeration || input_.principal == Principal::kEvidenceReader)) {
+    deny = false;
+  }
+  Add(reason, deny ? Effect::kDeny : Effect::kWarn, rule.clause, rule.id, rule.set_by,
+      static_cast<uint8_t>(rule.severity));
+}
+
+void Judge::JudgeEvidence(const Rule& rule, Via via, Operation judged) {
+  // By owner alone: not what the holder of a flagged account touches elsewhere, nor what a flagged address sends.
+  if (via == Via::kRequester || via == Via::kAddress) return;
+  const bool wide = via == Via::kBucket || via == Via::kPrefix || via == Via::kOwner;
+  const bool stops = judged == Operation::kDelete ||
+                     (judged == Operation::kUpload && via != Via::kHash && !(wide && input_.new_key)) ||
+                     (operation_ == Operation::kDeleteBucket && wide);
+  if (!stops) return;
+  const bool hold = rule.kind == EntityKind::kHold;
+  Add(Reason::kEvidenceHold, Effect::kDeny, hold ? absl::string_view() : absl::string_view(rule.clause), rule.id,
+      rule.set_by, hold ? 255 : static_cast<uint8_t>(rule.severity));
+}
+
+void Judge::JudgeEvidenceInside() {
+  if (target_.bucket.empty()) return;
+  for (const Rule* rule : policy_.evidence()) {
+    const Subject& kept = rule->evidence;
+    if (kept.bucket != target_.bucket || (kept.key.empty() && kept.prefix.empty()) || !rule->span.Holds(now_)) continue;
+    const bool lifted = std::any_of(rule->exceptions.begin(), rule->exceptions.end(), [&](const auto& exception) {
+      return exception.second <= now_.wall && exception.first.hash == rule->subjects.front().hash;
+    });
+    if (lifted) continue;
+    const bool hold = rule->kind == EntityKind::kHold;
+    Add(Reason::kEvidenceHold, Effect::kDeny, hold ? absl::string_view() : absl::string_view(rule->clause), rule->id,
+        rule->set_by, hold ? 255 : static_cast<uint8_t>(rule->severity));
+  }
+}
+
+void Judge::JudgeOrder(const Rule& rule, Operation operation) {
+  if (!rule.regions.empty() && std::find(rule.regions.begin(), rule.regions.end(), region_) == rule.regions.end()) {
+    Note(Reason::kLegalOrder, RuleLabel(rule), false, "9.2.2",
+         absl::StrCat("该命令不及于本地区。 The order does not reach region \"", region_, "\"."));
+    return;
+  }
+  if ((rule.operations & Bit(operation)) != 0) {
+    Add(Reason::kLegalOrder, Effect::kDeny, {}, rule.id, rule.set_by);
+  } else if (!IsManageReadOrPay(operation)) {
+    Add(Reason::kLegalOrder, Effect::kWarn, {}, rule.id, rule.set_by);
+  }
+}
+
+void Judge::JudgeRestriction(const Rule& rule, Operation judged) {
+  Reason reason = Reason::kViolationWarning;
+  Effect effect = Effect::kWarn;
+  switch (rule.restriction) {
+    case RestrictionKind::kSuspend:
+      reason = Reason::kSecuritySuspended;
+      effect = Effect::kDeny;
+      break;
+    case RestrictionKind::kReadOnly:
+      if (judged != Operation::kUpload && judged != Operation::kDelete && judged != Operation::kManageWrite) return;
+      reason = Reason::kReadOnly;
+      effect = Effect::kDeny;
+      break;
+    case RestrictionKind::kSandbox:
+      if (input_.principal != Principal::kModeration) sandboxes_.push_back(&rule);
+      return;
+    default:
+      break;
+  }
+  Add(reason, effect, rule.clause, rule.id, rule.set_by);
+  if (rule.victim) findings_.back().fault = Fault::kThirdParty;
+}
+
+void Judge::JudgeStanding(absl::string_view name, Operation judged, absl::string_view whose) {
+  const Account* account = name.empty() ? nullptr : policy_.FindAccount(name);
+  const Segment* segment = nullptr;
+  Permission permission =
+      account == nullptr ? Permission::kAllow : account->timeline.Permits(judged, now_, &segment);
+  if (segment == nullptr) {
+    Add(Reason::kUnknownAccount, Effect::kWarn);
+    return;
+  }
+  if (permission == Permission::kDeny && judged == Operation::kDelete && segment->delete_by_parameter &&
+      policy_.parameters().IsOn("freeze.allow_delete", name, now_)) {
+    permission = Permission::kWarn;
+  }
+  if (steps_ != nullptr) {
+    Note(ReasonOf(segment->state), absl::StrCat("standing of the ", whose), permission != Permission::kAllow,
+         segment->cause == TerminationCause::kUnspecified
+             ? absl::string_view(pack_.reasons[static_cast<size_t>(ReasonOf(segment->state))].clause)
+             : absl::string_view(pack_.causes[static_cast<size_t>(segment->cause)].clause),
+         absl::StrCat("账户 ", name, " 处于 ", Name(segment->state), "，自 ", ChinaTimeText(segment->since),
+                      segment->deadline ? absl::StrCat("，至 ", ChinaTimeText(*segment->deadline)) : "", "。 Account ", name,
+                      " is ", Name(segment->state), " since ", ChinaTimeText(segment->since),
+                      segment->deadline ? absl::StrCat(", until ", ChinaTimeText(*segment->deadline)) : "", "."));
+  }
+  if (permission == Permission::kAllow) return;
+  const bool ended = segment->cause != TerminationCause::kUnspecified;
+  Add(ReasonOf(segment->state), permission == Permission::kDeny ? Effect::kDeny : Effect::kWarn,
+      ended ? absl::string_view(pack_.causes[static_cast<size_t>(segment->cause)].clause) : absl::string_view());
+}
+
+void Judge::JudgeTerms() {
+  const PermissionRow& notice = pack_.rows[static_cast<size_t>(StateRow::kNotice)];
+  if (notice[static_cast<size_t>(judged_)] == Permission::kWarn && policy_.TermsPending(now_)) {
+    Add(Reason::kTermsChanged, Effect::kWarn);
+  }
+}
+
+void Judge::JudgeMaintenance() {
+  for (const absl::string_view region : {absl::string_view(), region_}) {
+    const std::vector<Maintenance>* windows = policy_.FindMaintenance(region);
+    if (windows != nullptr) {
+      for (const Maintenance& window : *windows) {
+        if ((window.operations & Bit(operation_)) != 0 && window.span.Holds(now_)) {
+          Add(Reason::kMaintenance, Effect::kDeny);
+          return;
+        }
+      }
+    }
+    if (region_.empty()) return;
+  }
+}
+
+// ---- Putting it together ---------------------------------------------------------------------------------------------
+
+void Judge::Add(Reason reason, Effect effect, absl::string_view clause, absl::string_view rule_id, Role set_by,
+                uint8_t severity) {
+  const ReasonRule& rule = pack_.reasons[static_cast<size_t>(reason)];
+  Finding finding;
+  finding.reason = reason;
+  finding.effect = effect;
+  finding.fault = rule.fault;
+  finding.set_by = set_by;
+  finding.severity = severity;
+  finding.clause = clause.empty() ? absl::string_view(rule.clause) : clause;
+  finding.rule_id = rule_id;
+  findings_.push_back(finding);
+}
+
+bool Judge::Denied() const {
+  return std::any_of(findings_.begin(), findings_.end(),
+                     [](const Finding& finding) { return finding.effect == Effect::kDeny; });
+}
+
+bool Judge::Throttled() const {
+  return std::any_of(findings_.begin(), findings_.end(),
+                     [](const Finding& finding) { return finding.effect == Effect::kThrottle; });
+}
+
+void Judge::Conclude(Decision* decision) {
+  decision->verdict = Denied() ? Verdict::kDeny : Throttled() ? Verdict::kThrottle : Verdict::kAllow;
+  const Effect speaking = decision->verdict == Verdict::kDeny       ? Effect::kDeny
+                          : decision->verdict == Verdict::kThrottle ? Effect::kThrottle
+                                                                    : Effect::kWarn;
+  // Stable: of owner and requester, of filing and test domain, the first one found speaks.
+  std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
+    if (a.reason != b.reason) return Precedence(a.reason) < Precedence(b.reason);
+    if (a.severity != b.severity) return a.severity > b.severity;
+    return a.rule_id < b.rule_id;
+  });
+  const Finding* first = nullptr;
+  for (const Finding& finding : findings_) {
+    if (finding.effect != speaking) continue;
+    if (first == nullptr) first = &finding;
+    auto& reasons = speaking == Effect::kWarn ? decision->warnings : decision->all_reasons;
+    if (reasons.empty() || reasons.back() != finding.reason) reasons.push_back(finding.reason);
+  }
+  decision->owner.assign(target_.owner.data(), target_.owner.size());
+  decision->bucket.assign(target_.bucket.data(), target_.bucket.size());
+  decision->key.assign(target_.key.data(), target_.key.size());
+  decision->host.assign(target_.host.data(), target_.host.size());
+  if (decision->verdict == Verdict::kAllow) decision->recheck_after_ms = absl::ToInt64Milliseconds(pack_.recheck_after);
+  // Good for this once where tokens were counted, and where somebody has to be able to prove each single reading.
+  if (!metered_ && !input_.take_lease && input_.principal == Principal::kUnspecified) {
+    decision->cache_for_ms = absl::ToInt64Milliseconds(pack_.cache_for);
+  }
+  if (first != nullptr) Answer(*first, decision);
+}
+
+void Judge::Answer(const Finding& finding, Decision* decision) const {
+  decision->reason = finding.reason;
+  decision->clause.assign(finding.clause.data(), finding.clause.size());
+  if (decision->verdict == Verdict::kAllow) return;
+  decision->rule_id.assign(finding.rule_id.data(), finding.rule_id.size());
+  decision->set_by = finding.set_by;
+  const Dialect dialect = input_.dialect == Dialect::kUnspecified ? options_.dialect : input_.dialect;
+  FillAnswer(pack_, finding.reason, dialect, decision);
+  decision->fault = finding.fault;
+  const HttpAnswer* own = nullptr;
+  if (finding.bucket_quota && dialect == Dialect::kKodo) own = &pack_.bucket_quota_kodo;
+  if (finding.bucket_quota && dialect == Dialect::kS3) own = &pack_.bucket_quota_s3;
+  if (finding.object_rate && dialect == Dialect::kKodo) own = &pack_.object_rate_kodo;
+  if (own != nullptr) {
+    decision->http.status = own->status;
+    decision->http.code = own->code;
+  }
+}
+
+void FillAnswer(const Pack& pack, Reason reason, Dialect dialect, Decision* decision) {
+  const ReasonRule& rule = pack.reasons[static_cast<size_t>(reason)];
+  const HttpAnswer& answer = dialect == Dialect::kS3 ? rule.s3 : dialect == Dialect::kKodo ? rule.kodo : rule.generic;
+  decision->reason = reason;
+  decision->fault = rule.fault;
+  decision->http.status = answer.status;
+  decision->http.code = answer.code;
+  decision->http.message = rule.message;
+}
+
+// ---- Explaining ------------------------------------------------------------------------------------------------------
+
+void Judge::Note(Reason reason, std::string rule, bool matched, absl::string_view clause, std::string text) {
+  if (steps_ == nullptr) return;
+  noted_.push_back({Precedence(reason), {std::move(rule), matched, std::string(clause), std::move(text)}});
+}
+
+void Judge::FinishSteps() {
+  const auto label = [](const Finding& finding) {
+    absl::string_view kind = "rule";
+    switch (finding.reason) {
+      case Reason::kLegalOrder:
+        kind = "order";
+        break;
+      case Reason::kEvidenceHold:
+        kind = finding.severity == 255 ? "hold" : "flag";
+        break;
+      case Reason::kSecuritySuspended:
+      case Reason::kReadOnly:
+      case Reason::kViolationWarning:
+      case Reason::kSandboxed:
+        kind = "restriction";
+        break;
+      case Reason::kQuotaExceeded:
+      case Reason::kRateLimited:
+        kind = "limit";
+        break;
+      default:
+        if (finding.severity > 0) kind = "flag";
+        break;
+    }
+    return absl::StrCat(kind, " ", finding.rule_id);
+  };
+  for (const Finding& finding : findings_) {
+    const ReasonRule& rule = pack_.reasons[static_cast<size_t>(finding.reason)];
+    // The standing of an account has been written down with its dates.
+    if (finding.rule_id.empty() && finding.reason >= Reason::kPendingPayment && finding.reason <= Reason::kReclaimed) continue;
+    if (finding.reason == Reason::kTerminationNotice) continue;
+    const absl::string_view effect = finding.effect == Effect::kDeny       ? "拒绝 denied"
+                                     : finding.effect == Effect::kThrottle ? "限速 throttled"
+                                                                           : "提示 warned";
+    Note(finding.reason, finding.rule_id.empty() ? std::string(Name(finding.reason)) : label(finding), true, finding.clause,
+         absl::StrCat(rule.zh, " ", rule.en, " (", effect, ")"));
+  }
+  // What was looked for and not found, so that the list shows every rule of the precedence.
+  for (int i = 1; i < kReasonCount; ++i) {
+    const auto reason = static_cast<Reason>(i);
+    if (reason == Reason::kNotReady || reason == Reason::kStalePolicy) continue;
+    const bool noted = std::any_of(noted_.begin(), noted_.end(),
+                                   [&](const Noted& each) { return each.order == Precedence(reason); });
+    if (noted) continue;
+    Note(reason, std::string(Name(reason)), false, pack_.reasons[i].clause, "未命中。 Nothing of this kind matches.");
+  }
+  std::stable_sort(noted_.begin(), noted_.end(), [](const Noted& a, const Noted& b) { return a.order < b.order; });
+  for (Noted& noted : noted_) steps_->push_back(std::move(noted.step));
+}
+
+}  // namespace sluice

@@ -1,0 +1,121 @@
+// The judgement of one check: collects what is in force on whom it meets, and puts it in order of precedence. One object a
+// check, on the stack; engine.h is the way in.
+#ifndef SLUICE_ENFORCEMENT_JUDGE_H_
+#define SLUICE_ENFORCEMENT_JUDGE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/string_view.h"
+#include "enforcement/check.h"
+#include "enforcement/engine.h"
+#include "enforcement/limiter.h"
+#include "enforcement/pack.h"
+#include "enforcement/policy.h"
+#include "enforcement/target.h"
+
+namespace sluice {
+
+enum class Effect : uint8_t { kWarn, kThrottle, kDeny };
+
+// One thing that speaks for or against a request. Views memory of the policy and the pack.
+struct Finding {
+  Reason reason = Reason::kUnspecified;
+  Effect effect = Effect::kWarn;
+  Fault fault = Fault::kUnspecified;
+  Role set_by = Role::kUnspecified;
+  uint8_t severity = 0;  // among findings of one reason the highest speaks, then the smallest id
+  absl::string_view clause;
+  absl::string_view rule_id;
+  // Answers of their own within QUOTA_EXCEEDED and RATE_LIMITED.
+  bool bucket_quota = false;
+  bool object_rate = false;
+};
+
+class Judge {
+ public:
+  // All must outlive the judge. With `steps` (which may be null) every rule looked at is written down.
+  Judge(const CheckInput& input, Moment now, const Policy& policy, const Pack& pack, const NodeOptions& options,
+        Limiter* limiter, std::vector<ExplainStep>* steps);
+
+  // The decision; with `spend`, tokens are taken and a lease is held where everything allows it.
+  Decision Run(bool spend);
+
+ private:
+  struct Applicable {
+    const LimitRule* limit;
+    Hash128 cell;      // of its tokens and leases
+    Hash128 subject;   // of its held amounts
+    double rate, burst;
+  };
+
+  // judge.cc: what is prohibited, and the account's standing.
+  void JudgeRules(const Target& target, Operation judged, bool source);
+  void JudgeFlag(const Rule& rule, Via via, const Target& target, Operation judged);
+  void JudgeEvidence(const Rule& rule, Via via, Operation judged);
+  void JudgeEvidenceInside();
+  void JudgeOrder(const Rule& rule, Operation operation);
+  void JudgeRestriction(const Rule& rule, Operation judged);
+  void JudgeStanding(absl::string_view account, Operation judged, absl::string_view whose);
+  void JudgeTerms();
+  void JudgeMaintenance();
+  bool IsExcepted(const Rule& rule, const Target& target) const;
+
+  // judge_permits.cc: 3.1.3.1 and test domains.
+  void JudgePermits();
+  void JudgeTestDomain();
+  enum class Standing : uint8_t { kInvalid, kOutdated, kValid };
+  Standing PermitStanding(absl::string_view kind) const;
+  void NoteRegistry(absl::string_view registry, absl::string_view account);
+
+  // judge_limits.cc: what is used too much.
+  void CollectLimits();
+  void JudgeQuotas();
+  void JudgeRates(bool spend, Decision* decision);
+  void Spend(Decision* decision);
+  absl::Duration LeaseLasts() const;
+
+  void Add(Reason reason, Effect effect, absl::string_view clause = {}, absl::string_view rule_id = {},
+           Role set_by = Role::kUnspecified, uint8_t severity = 0);
+  void AddLimit(Reason reason, Effect effect, const LimitRule& limit);
+  bool Denied() const;
+  bool Throttled() const;
+  void Conclude(Decision* decision);
+  void Answer(const Finding& finding, Decision* decision) const;
+  // Writes down a rule that was looked at, where anyone wants to know.
+  void Note(Reason reason, std::string rule, bool matched, absl::string_view clause, std::string text);
+  void FinishSteps();
+
+  const CheckInput& input_;
+  const Moment now_;
+  const Policy& policy_;
+  const Pack& pack_;
+  const NodeOptions& options_;
+  Limiter* const limiter_;
+  std::vector<ExplainStep>* const steps_;
+
+  Operation operation_;
+  Operation judged_;
+  absl::string_view region_;
+  Target target_;
+  absl::InlinedVector<Finding, 8> findings_;
+  absl::InlinedVector<Applicable, 8> limits_;
+  absl::InlinedVector<const Rule*, 2> sandboxes_;
+  int64_t retry_after_ns_ = 0;
+  bool forever_ = false;  // throttled by a rate of 0
+  bool metered_ = false;  // a limit or sandbox was looked at: the answer is good for this once
+
+  struct Noted {
+    int order;
+    ExplainStep step;
+  };
+  std::vector<Noted> noted_;
+};
+
+// Fills verdict, http and fault of a decision from the reason that gives it; for the node that could not decide too.
+void FillAnswer(const Pack& pack, Reason reason, Dialect dialect, Decision* decision);
+
+}  // namespace sluice
+
+#endif  // SLUICE_ENFORCEMENT_JUDGE_H_

@@ -1,0 +1,94 @@
+// 3.1.3.1: what may be served under a domain on the mainland, and the provider's own test domains.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "enforcement/calendar.h"
+#include "enforcement/judge.h"
+
+namespace sluice {
+namespace {
+
+constexpr absl::string_view kMainland = "cn";
+
+// Calls `visit` with the records of `host`, then of each name above it, nearest first, until it returns true.
+template <typename Visit>
+void ForEachHostUpwards(const Policy& policy, absl::string_view host, const Visit& visit) {
+  std::string wildcard;
+  const HostPermits* permits = policy.FindPermits(host);
+  if (permits != nullptr && visit(*permits)) return;
+  for (size_t dot = host.find('.'); dot != absl::string_view::npos; dot = host.find('.', dot + 1)) {
+    wildcard.assign("*").append(host.data() + dot, host.size() - dot);
+    for (const absl::string_view name : {absl::string_view(wildcard), host.substr(dot + 1)}) {
+      permits = policy.FindPermits(name);
+      if (permits != nullptr && visit(*permits)) return;
+    }
+  }
+}
+
+bool IsIcp(absl::string_view kind) { return kind == "icp-filing" || kind == "icp-licence"; }
+
+}  // namespace
+
+Judge::Standing Judge::PermitStanding(absl::string_view kind) const {
+  Standing standing = Standing::kInvalid;
+  ForEachHostUpwards(policy_, target_.host, [&](const HostPermits& permits) {
+    const auto it = permits.by_kind.find(kind);
+    const Permit* permit = it == permits.by_kind.end() ? nullptr : it->second.At(now_.wall);
+    if (permit == nullptr) return false;
+    if (now_.wall < permit->end) {
+      if (permit->status == PermitStatus::kValid) standing = Standing::kValid;
+      if (permit->status == PermitStatus::kOutdated) standing = Standing::kOutdated;
+    }
+    return true;  // the nearest record counts, whatever it says
+  });
+  return standing;
+}
+
+void Judge::NoteRegistry(absl::string_view registry, absl::string_view account) {
+  const absl::Time* read = policy_.FindRegistry(registry);
+  if (read == nullptr) return;  // one that never synced is not missed
+  absl::Duration silence;
+  // Checked when it was set.
+  absl::ParseDuration(std::string(policy_.parameters().ValueAt("registry.silence", account, now_.wall)), &silence);
+  if (now_.wall - *read > silence) Add(Reason::kPermitUnverified, Effect::kWarn);
+}
+
+void Judge::JudgePermits() {
+  if (judged_ != Operation::kPublicRead && judged_ != Operation::kFetch) return;
+  if (target_.host.empty() || region_ != kMainland) return;
+  const Domain* domain = target_.domain;
+  if (domain == nullptr || domain->account.empty()) {
+    Add(Reason::kDomainUnknown, Effect::kDeny);
+    return;
+  }
+  if (domain->geo == Geo::kForeign) return;
+  if (policy_.parameters().ValueAt("permit.check", domain->account, now_.wall) != "on") return;
+
+  // Of the two icp permits one that is valid is enough.
+  Standing worst = std::max(PermitStanding("icp-filing"), PermitStanding("icp-licence"));
+  const std::vector<std::string>* required = nullptr;
+  ForEachHostUpwards(policy_, target_.host, [&](const HostPermits& permits) {
+    required = permits.required.At(now_.wall);
+    return required != nullptr;
+  });
+  NoteRegistry("icp", domain->account);
+  if (required != nullptr) {
+    for (const std::string& kind : *required) {
+      worst = std::min(worst, PermitStanding(kind));  // asked for by name, one icp permit is not made good by the other
+      if (!IsIcp(kind)) NoteRegistry(kind, domain->account);
+    }
+  }
+  if (worst == Standing::kInvalid) Add(Reason::kPermitInvalid, Effect::kDeny);
+  if (worst == Standing::kOutdated) Add(Reason::kPermitOutdated, Effect::kWarn);
+}
+
+void Judge::JudgeTestDomain() {
+  if (judged_ != Operation::kPublicRead && judged_ != Operation::kFetch) return;
+  const Domain* domain = target_.domain;
+  if (domain == nullptr || !domain->test) return;
+  const absl::Time end = policy_.parameters().Deadline("test_domain.days", domain->account, domain->test_since,
+                                                       domain->test_since);
+  if (now_.wall >= end) Add(Reason::kPermitInvalid, Effect::kDeny, pack_.test_domain_clause);
+}
+
+}  // namespace sluice

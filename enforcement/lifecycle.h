@@ -1,0 +1,61 @@
+// The lifecycle of an account as a function of time: its facts, in, and the segments of its standing, out.
+//
+// Nothing here happens at a timer. A timeline says, for any moment, which state holds, since when, until when, and which
+// row of the table of operations applies; a check looks the moment up (domain.md, section 2 and section 7, Lifecycle).
+#ifndef SLUICE_ENFORCEMENT_LIFECYCLE_H_
+#define SLUICE_ENFORCEMENT_LIFECYCLE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "enforcement/check.h"
+#include "enforcement/event.h"
+#include "enforcement/pack.h"
+#include "enforcement/parameters.h"
+
+namespace sluice {
+
+// One stretch of an account's standing, from `from` to the next segment's.
+struct Segment {
+  absl::Time from;
+  bool written = false;  // begins at a time that was written down beforehand: what it relaxes waits for the clock error
+  AccountState state = AccountState::kUnspecified;
+  TerminationCause cause = TerminationCause::kUnspecified;  // in RETENTION, RECLAIMABLE, RECLAIMED
+  // What is permitted: the stricter of the rows where more than one clock runs.
+  PermissionRow permissions{};
+  absl::Time since;       // when this state began
+  OptionalTime deadline;  // of the clocks begun so far
+  bool payment_pending = false;
+  // In RECLAIMABLE: the first moment at which it may be announced, obstacles aside.
+  OptionalTime announce_at;
+  // FROZEN: freeze.allow_delete is read at the check.
+  bool delete_by_parameter = false;
+};
+
+struct Timeline {
+  std::vector<Segment> segments;  // in order of time
+
+  // nullptr before the account was opened.
+  const Segment* At(absl::Time t) const;
+  // What `now` permits for a judged operation: what a written time would relax is held back until it has passed by the
+  // slowest clock, and the stricter segment decides until then. `*decided_by` is set to the segment that gives the answer.
+  Permission Permits(Operation judged, const Moment& now, const Segment** decided_by) const;
+};
+
+// Whether an event may be added to what an account has gone through.
+struct LifecycleOutcome {
+  bool accepted = false;
+  bool changes = false;  // false: it already holds, or changes nothing; not worth keeping
+  std::string error;     // where it is not accepted
+};
+
+// The timeline of an account from its accepted events (of the lifecycle alone, in any order; judged in the order of
+// effective_at, then revision). With `candidate`, which must be one of `facts`, also says what becomes of that one.
+Timeline BuildTimeline(const std::vector<StampedEvent>& facts, absl::string_view account, const Parameters& parameters,
+                       const Pack& pack, const StampedEvent* candidate = nullptr, LifecycleOutcome* outcome = nullptr);
+
+}  // namespace sluice
+
+#endif  // SLUICE_ENFORCEMENT_LIFECYCLE_H_

@@ -1,0 +1,87 @@
+// Which limits a request meets, and under which key each keeps count.
+#ifndef SLUICE_ENFORCEMENT_LIMIT_CELLS_H_
+#define SLUICE_ENFORCEMENT_LIMIT_CELLS_H_
+
+#include <algorithm>
+#include <array>
+
+#include "absl/container/inlined_vector.h"
+#include "enforcement/names.h"
+#include "enforcement/policy.h"
+#include "enforcement/target.h"
+
+namespace sluice {
+
+// One key of two: the parts are uniform, so a multiplication by an odd number and an exclusive or keep it so.
+inline Hash128 Mix(Hash128 a, Hash128 b) {
+  return {a.low ^ (b.low * 0x9E3779B97F4A7C15u + 1), a.high ^ (b.high * 0xC2B2AE3D27D4EB4Fu + 1)};
+}
+
+// Where an amount of `dimension` that `subject` holds is counted.
+inline Hash128 HeldKey(Hash128 subject, Dimension dimension) {
+  return Mix(subject, {static_cast<uint64_t>(dimension), 0});
+}
+
+// Calls `visit(limit, cell, subject)` for every limit that a request with one of `operations` meets at `now`: for each
+// scope and dimension those of the highest level; within it a named one beats the default; all that tie apply (domain.md,
+// section 7, Limits). `cell` counts rates and leases, `subject` what is held.
+template <typename Visit>
+void ForEachLimit(const Policy& policy, const Target& target, absl::Time now, OperationSet operations, const Visit& visit) {
+  struct Candidate {
+    const LimitRule* limit;
+    Hash128 cell, subject;
+  };
+  const auto visit_scope = [&](LimitScope scope, absl::InlinedVector<Hash128, 4> subjects) {
+    // subjects.front() is the request's own; the others are blocks and wildcards that cover it.
+    absl::InlinedVector<Candidate, 8> candidates;
+    const auto consider = [&](const LimitRule* limit, Hash128 cell, Hash128 subject) {
+      if (limit->scope == scope && (limit->operations & operations) != 0 && limit->InForce(now)) {
+        candidates.push_back({limit, cell, subject});
+      }
+    };
+    for (const LimitRule* limit : policy.DefaultLimits(scope)) {
+      consider(limit, Mix(limit->cell, subjects.front()), subjects.front());
+    }
+    for (const Hash128 subject : subjects) {
+      const Policy::Limits* named = policy.FindLimits(subject);
+      if (named == nullptr) continue;
+      for (const LimitRule* limit : *named) consider(limit, limit->cell, subject);
+    }
+    const auto rank = [](const LimitRule& limit) { return 2 * static_cast<int>(limit.level) + limit.named; };
+    for (const Candidate& each : candidates) {
+      const bool beaten = std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& other) {
+        return other.limit->dimension == each.limit->dimension && rank(*other.limit) > rank(*each.limit);
+      });
+      if (!beaten) visit(*each.limit, each.cell, each.subject);
+    }
+  };
+  if (!target.owner.empty()) {
+    visit_scope(LimitScope::kAccount, {SubjectHash(SubjectKind::kAccount, target.owner)});
+  }
+  if (!target.bucket.empty()) {
+    visit_scope(LimitScope::kBucket, {SubjectHash(SubjectKind::kBucket, target.bucket)});
+    if (!target.key.empty()) {
+      visit_scope(LimitScope::kObject, {SubjectHash(SubjectKind::kObject, target.bucket, target.key)});
+    }
+  }
+  if (!target.host.empty()) {
+    absl::InlinedVector<Hash128, 4> subjects = {SubjectHash(SubjectKind::kHost, target.host)};
+    if (policy.HasHostsBelow()) {
+      for (size_t dot = target.host.find('.'); dot != absl::string_view::npos; dot = target.host.find('.', dot + 1)) {
+        subjects.push_back(SubjectHash(SubjectKind::kHostsBelow, target.host.substr(dot + 1)));
+      }
+    }
+    visit_scope(LimitScope::kDomain, std::move(subjects));
+  }
+  if (target.address) {
+    absl::InlinedVector<Hash128, 4> subjects = {SubjectHash(*target.address)};
+    for (const uint8_t bits : policy.BlockBits(target.address->v4)) {
+      subjects.push_back(SubjectHash(target.address->Widened(bits)));
+    }
+    visit_scope(LimitScope::kClientIp, std::move(subjects));
+  }
+}
+
+}  // namespace sluice
+
+#endif  // SLUICE_ENFORCEMENT_LIMIT_CELLS_H_

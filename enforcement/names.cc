@@ -1,0 +1,384 @@
+#include "enforcement/names.h"
+
+#include <arpa/inet.h>
+#include <idn2.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "enforcement/check.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kDnsBytesMax = 253;
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+absl::Status HostError(absl::string_view what, absl::string_view host) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("host: ", what, ", got \"", absl::CHexEscape(host.substr(0, kHostBytesMax)), "\""));
+}
+
+// "h:8080" -> "h"; "[::1]:80" -> "[::1]". False where what follows the colon is no port.
+bool DropPort(absl::string_view* host) {
+  const size_t colon = host->rfind(':');
+  if (colon == absl::string_view::npos) return true;
+  if (!host->empty() && host->front() == '[' && host->back() == ']') return true;  // an IPv6 literal without a port
+  const absl::string_view port = host->substr(colon + 1);
+  if (port.size() > 5) return false;
+  for (char c : port) {
+    if (!absl::ascii_isdigit(c)) return false;
+  }
+  *host = host->substr(0, colon);
+  return true;
+}
+
+bool HasEmptyLabel(absl::string_view host) {
+  return absl::StartsWith(host, ".") || absl::StrContains(host, "..");
+}
+
+// UTS 46 mapping and punycode. Only for hosts with a byte beyond ASCII: libidn2 allocates and takes microseconds.
+absl::StatusOr<absl::string_view> IdnToAscii(absl::string_view host, std::string* buffer) {
+  if (!IsUtf8(host)) return HostError("want UTF-8", host);
+  const bool wildcard = absl::StartsWith(host, "*.");
+  const std::string name(wildcard ? host.substr(2) : host);
+  uint8_t* ascii = nullptr;
+  const int rc = idn2_lookup_u8(reinterpret_cast<const uint8_t*>(name.c_str()), &ascii,
+                                IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+  if (rc != IDN2_OK) return HostError(absl::StrCat("want an internationalised name (", idn2_strerror(rc), ")"), host);
+  *buffer = absl::StrCat(wildcard ? "*." : "", reinterpret_cast<const char*>(ascii));
+  idn2_free(ascii);
+  return absl::string_view(*buffer);
+}
+
+}  // namespace
+
+absl::StatusOr<absl::string_view> CanonicalHost(absl::string_view host, std::string* buffer) {
+  const absl::string_view given = host;
+  if (!DropPort(&host)) return HostError("want a port of digits after the colon", given);
+  if (absl::EndsWith(host, ".")) host.remove_suffix(1);
+  if (host.empty()) return HostError("want a name", given);
+  bool upper = false, beyond_ascii = false, blank = false;
+  for (char c : host) {
+    upper |= absl::ascii_isupper(c);
+    beyond_ascii |= static_cast<unsigned char>(c) >= 0x80;
+    blank |= static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || c == '/';
+  }
+  if (blank) return HostError("want a name without blanks, slashes or control characters", given);
+  if (beyond_ascii) {
+    absl::StatusOr<absl::string_view> ascii = IdnToAscii(host, buffer);
+    if (!ascii.ok()) return ascii;
+    host = *ascii;
+    // UTS 46 maps the ideographic full stop to ".", so a trailing one shows only now.
+    if (absl::EndsWith(host, ".")) host.remove_suffix(1);
+  } else if (upper) {
+    buffer->assign(host.data(), host.size());
+    absl::AsciiStrToLower(buffer);
+    host = *buffer;
+  }
+  if (host.size() > kDnsBytesMax) return HostError("want at most 253 bytes", given);
+  if (host.empty() || HasEmptyLabel(host)) return HostError("want no empty label", given);
+  return host;
+}
+
+absl::string_view PercentDecode(absl::string_view text, std::string* buffer) {
+  if (!absl::StrContains(text, '%')) return text;
+  buffer->clear();
+  buffer->reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size()) {
+      const int high = HexValue(text[i + 1]), low = HexValue(text[i + 2]);
+      if (high >= 0 && low >= 0) {
+        buffer->push_back(static_cast<char>(high << 4 | low));
+        i += 2;
+        continue;
+      }
+    }
+    buffer->push_back(text[i]);
+  }
+  return *buffer;
+}
+
+absl::string_view KeyOfPath(absl::string_view path, std::string* buffer) {
+  absl::string_view key = PercentDecode(path, buffer);
+  if (absl::StartsWith(key, "/")) key.remove_prefix(1);
+  return key;
+}
+
+bool IsUtf8(absl::string_view text) {
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+  const auto* end = p + text.size();
+  while (p < end) {
+    if (*p < 0x80) {
+      ++p;
+      continue;
+    }
+    const int more = *p >= 0xF0 ? 3 : *p >= 0xE0 ? 2 : 1;
+    if (*p < 0xC2 || *p > 0xF4 || end - p <= more) return false;
+    const unsigned char second = p[1];
+    if ((*p == 0xE0 && second < 0xA0) || (*p == 0xED && second > 0x9F) || (*p == 0xF0 && second < 0x90) ||
+        (*p == 0xF4 && second > 0x8F)) {
+      return false;  // overlong, a surrogate, or beyond U+10FFFF
+    }
+    for (int i = 1; i <= more; ++i) {
+      if ((p[i] & 0xC0) != 0x80) return false;
+    }
+    p += more + 1;
+  }
+  return true;
+}
+
+AddressBlock AddressBlock::Widened(uint8_t n) const {
+  AddressBlock wide = *this;
+  wide.bits = n;
+  for (int byte = 0; byte < 16; ++byte) {
+    const int keep = std::clamp(n - 8 * byte, 0, 8);
+    wide.bytes[byte] &= static_cast<uint8_t>(0xFF00 >> keep);
+  }
+  return wide;
+}
+
+absl::optional<AddressBlock> ParseAddress(absl::string_view text) {
+  char literal[INET6_ADDRSTRLEN];
+  if (text.empty() || text.size() >= sizeof(literal)) return absl::nullopt;
+  std::memcpy(literal, text.data(), text.size());
+  literal[text.size()] = '\0';
+  AddressBlock address;
+  if (inet_pton(AF_INET, literal, address.bytes.data()) == 1) {
+    address.v4 = true;
+    address.bits = 32;
+    return address;
+  }
+  if (inet_pton(AF_INET6, literal, address.bytes.data()) != 1) return absl::nullopt;
+  static constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  if (std::memcmp(address.bytes.data(), kMapped, sizeof(kMapped)) == 0) {
+    AddressBlock v4;
+    std::copy(address.bytes.begin() + 12, address.bytes.end(), v4.bytes.begin());
+    v4.v4 = true;
+    v4.bits = 32;
+    return v4;
+  }
+  address.bits = 128;
+  return address;
+}
+
+absl::optional<AddressBlock> ParseAddressBlock(absl::string_view text) {
+  const size_t slash = text.find('/');
+  if (slash == absl::string_view::npos) return ParseAddress(text);
+  const absl::optional<AddressBlock> address = ParseAddress(text.substr(0, slash));
+  uint32_t bits = 0;
+  if (!address || text.size() - slash > 4 || !absl::SimpleAtoi(text.substr(slash + 1), &bits)) return absl::nullopt;
+  // "::ffff:1.2.3.0/120" is 1.2.3.0/24.
+  if (address->v4 && absl::StrContains(text.substr(0, slash), ':')) {
+    if (bits < 96) return absl::nullopt;
+    bits -= 96;
+  }
+  if (bits > address->bits) return absl::nullopt;
+  return address->Widened(static_cast<uint8_t>(bits));
+}
+
+std::string FormatAddressBlock(const AddressBlock& block) {
+  char literal[INET6_ADDRSTRLEN];
+  inet_ntop(block.v4 ? AF_INET : AF_INET6, block.bytes.data(), literal, sizeof(literal));
+  return block.single() ? std::string(literal) : absl::StrCat(literal, "/", block.bits);
+}
+
+std::string CanonicalDigest(absl::string_view algorithm, absl::string_view digest) {
+  const bool hex = absl::EqualsIgnoreCase(algorithm, "md5") || absl::StartsWithIgnoreCase(algorithm, "sha") ||
+                   absl::StartsWithIgnoreCase(algorithm, "crc") || absl::StartsWithIgnoreCase(algorithm, "blake");
+  return hex ? absl::AsciiStrToLower(digest) : std::string(digest);
+}
+
+namespace {
+
+struct Secret {
+  alignas(64) unsigned char bytes[XXH3_SECRET_SIZE_MIN + 56];
+};
+
+const Secret& ProcessSecret() {
+  static const Secret secret = [] {
+    Secret drawn;
+    std::random_device device;
+    for (unsigned char& byte : drawn.bytes) byte = static_cast<unsigned char>(device());
+    return drawn;
+  }();
+  return secret;
+}
+
+}  // namespace
+
+Hash128 SubjectHash(SubjectKind kind, absl::string_view a, absl::string_view b, absl::string_view c) {
+  // Kind and lengths first, so that ("ab", "c") and ("a", "bc") differ.
+  char stack[6144];
+  std::string heap;
+  const size_t size = 1 + 2 * sizeof(uint32_t) + a.size() + b.size() + c.size();
+  char* const start = size <= sizeof(stack) ? stack : (heap.resize(size), heap.data());
+  char* p = start;
+  *p++ = static_cast<char>(kind);
+  for (const absl::string_view part : {a, b}) {
+    const auto length = static_cast<uint32_t>(part.size());
+    std::memcpy(p, &length, sizeof(length));
+    p += sizeof(length);
+  }
+  for (const absl::string_view part : {a, b, c}) {
+    if (!part.empty()) std::memcpy(p, part.data(), part.size());
+    p += part.size();
+  }
+  const XXH128_hash_t hash = XXH3_128bits_withSecret(start, size, ProcessSecret().bytes, sizeof(Secret::bytes));
+  return {hash.low64, hash.high64};
+}
+
+Hash128 SubjectHash(const AddressBlock& block) {
+  const char head[2] = {static_cast<char>(block.v4), static_cast<char>(block.bits)};
+  return SubjectHash(SubjectKind::kAddressBlock, absl::string_view(head, 2),
+                     absl::string_view(reinterpret_cast<const char*>(block.bytes.data()), block.v4 ? 4 : 16));
+}
+
+namespace {
+
+absl::Status CheckName(absl::string_view field, absl::string_view name, size_t bytes_max) {
+  if (name.size() > bytes_max) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("subject.", field, ": want at most ", bytes_max, " bytes, got ", name.size()));
+  }
+  if (absl::StrContains(name, '\0')) {
+    return absl::InvalidArgumentError(absl::StrCat("subject.", field, ": want no NUL byte"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBounds(const Subject& subject) {
+  const struct {
+    absl::string_view field, name;
+    size_t bytes_max;
+  } bounds[] = {{"account", subject.account, kAccountBytesMax}, {"bucket", subject.bucket, kBucketBytesMax},
+                {"key", subject.key, kKeyBytesMax},             {"prefix", subject.prefix, kKeyBytesMax},
+                {"version_id", subject.version_id, kIdBytesMax}, {"hash.algorithm", subject.hash.algorithm, 64},
+                {"hash.digest", subject.hash.digest, kIdBytesMax}, {"host", subject.host, kHostBytesMax},
+                {"path", subject.path, kKeyBytesMax}};
+  for (const auto& bound : bounds) {
+    if (absl::Status status = CheckName(bound.field, bound.name, bound.bytes_max); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Subject> CanonicalSubject(const Subject& given) {
+  if (absl::Status status = CheckBounds(given); !status.ok()) return status;
+  const int scopes = !given.account.empty() + !given.bucket.empty() + !given.hash.empty() + !given.host.empty() +
+                     !given.client_ip.empty();
+  if (scopes != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "subject: want exactly one of account, bucket, hash, host, client_ip, got ", scopes == 0 ? "none" : "several"));
+  }
+  if (given.bucket.empty() && !(given.key.empty() && given.prefix.empty() && given.version_id.empty())) {
+    return absl::InvalidArgumentError("subject: key, prefix and version_id want a bucket");
+  }
+  if (given.host.empty() && !given.path.empty()) return absl::InvalidArgumentError("subject.path: wants a host");
+  Subject subject = given;
+  std::string buffer;
+  if (!subject.bucket.empty()) {
+    if (!subject.key.empty() && !subject.prefix.empty()) {
+      return absl::InvalidArgumentError("subject: want key or prefix, got both");
+    }
+    if (!subject.version_id.empty() && subject.key.empty()) {
+      return absl::InvalidArgumentError("subject.version_id: wants a key");
+    }
+    if (!subject.prefix.empty() && subject.prefix.back() != '/') {
+      return absl::InvalidArgumentError(
+          absl::StrCat("subject.prefix: want it to end with \"/\", got \"", subject.prefix, "\""));
+    }
+  } else if (!subject.hash.empty()) {
+    if (subject.hash.algorithm.empty() || subject.hash.digest.empty()) {
+      return absl::InvalidArgumentError("subject.hash: want both algorithm and digest");
+    }
+    absl::AsciiStrToLower(&subject.hash.algorithm);
+    subject.hash.digest = CanonicalDigest(subject.hash.algorithm, subject.hash.digest);
+  } else if (!subject.host.empty()) {
+    const absl::StatusOr<absl::string_view> host = CanonicalHost(given.host, &buffer);
+    if (!host.ok()) return absl::Status(host.status().code(), absl::StrCat("subject.", host.status().message()));
+    subject.host = std::string(*host);
+    if (absl::StrContains(absl::StripPrefix(subject.host, "*."), '*')) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("subject.host: want \"*\" only as the whole first label, got \"", subject.host, "\""));
+    }
+    if (!subject.path.empty()) {
+      if (absl::StartsWith(subject.host, "*.")) {
+        return absl::InvalidArgumentError("subject.path: wants one host, not \"*.\"");
+      }
+      subject.path = std::string(PercentDecode(given.path, &buffer));
+      if (subject.path.front() != '/') subject.path.insert(0, 1, '/');
+    }
+  } else if (!subject.client_ip.empty()) {
+    const absl::optional<AddressBlock> block = ParseAddressBlock(subject.client_ip);
+    if (!block) {
+      return absl::InvalidArgumentError(absl::StrCat("subject.client_ip: want an IPv4 or IPv6 address or CIDR block, got \"",
+                                                     absl::CHexEscape(subject.client_ip.substr(0, 64)), "\""));
+    }
+    subject.client_ip = FormatAddressBlock(*block);
+  }
+  return subject;
+}
+
+SubjectKey KeyOf(const Subject& subject) {
+  if (!subject.account.empty()) return {SubjectKind::kAccount, SubjectHash(SubjectKind::kAccount, subject.account)};
+  if (!subject.bucket.empty()) {
+    if (!subject.prefix.empty()) {
+      return {SubjectKind::kPrefix, SubjectHash(SubjectKind::kPrefix, subject.bucket, subject.prefix)};
+    }
+    if (!subject.version_id.empty()) {
+      return {SubjectKind::kObjectVersion,
+              SubjectHash(SubjectKind::kObjectVersion, subject.bucket, subject.key, subject.version_id)};
+    }
+    if (!subject.key.empty()) {
+      return {SubjectKind::kObject, SubjectHash(SubjectKind::kObject, subject.bucket, subject.key)};
+    }
+    return {SubjectKind::kBucket, SubjectHash(SubjectKind::kBucket, subject.bucket)};
+  }
+  if (!subject.hash.empty()) {
+    return {SubjectKind::kHash, SubjectHash(SubjectKind::kHash, subject.hash.algorithm, subject.hash.digest)};
+  }
+  if (!subject.host.empty()) {
+    if (!subject.path.empty()) return {SubjectKind::kUrl, SubjectHash(SubjectKind::kUrl, subject.host, subject.path)};
+    const absl::string_view below = absl::StripPrefix(subject.host, "*.");
+    const SubjectKind kind = below.size() < subject.host.size() ? SubjectKind::kHostsBelow : SubjectKind::kHost;
+    return {kind, SubjectHash(kind, below)};
+  }
+  if (const absl::optional<AddressBlock> block = ParseAddressBlock(subject.client_ip)) {
+    return {SubjectKind::kAddressBlock, SubjectHash(*block)};
+  }
+  return {};
+}
+
+std::string Describe(const Subject& subject) {
+  if (!subject.account.empty()) return absl::StrCat("account ", subject.account);
+  if (!subject.prefix.empty()) return absl::StrCat("prefix ", subject.bucket, "/", subject.prefix);
+  if (!subject.version_id.empty()) {
+    return absl::StrCat("object ", subject.bucket, "/", subject.key, " version ", subject.version_id);
+  }
+  if (!subject.key.empty()) return absl::StrCat("object ", subject.bucket, "/", subject.key);
+  if (!subject.bucket.empty()) return absl::StrCat("bucket ", subject.bucket);
+  if (!subject.hash.empty()) return absl::StrCat(subject.hash.algorithm, " ", subject.hash.digest);
+  if (!subject.path.empty()) return absl::StrCat("URL ", subject.host, subject.path);
+  if (!subject.host.empty()) return absl::StrCat("host ", subject.host);
+  if (!subject.client_ip.empty()) return absl::StrCat("address ", subject.client_ip);
+  return "everyone";
+}
+
+}  // namespace sluice

@@ -1,0 +1,63 @@
+// Whom a check meets: the names it gives, in their one form, and the subjects that rules and limits may be set on.
+#ifndef SLUICE_ENFORCEMENT_TARGET_H_
+#define SLUICE_ENFORCEMENT_TARGET_H_
+
+#include <string>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "enforcement/check.h"
+#include "enforcement/names.h"
+#include "enforcement/policy.h"
+
+namespace sluice {
+
+// Through which of its subjects a check meets a rule.
+enum class Via : uint8_t {
+  kOwner,
+  kRequester,
+  kBucket,
+  kPrefix,
+  kObject,  // a version too
+  kHash,
+  kHost,    // exact, below a wildcard, or a URL
+  kAddress,
+};
+
+struct Probe {
+  Via via;
+  Hash128 hash;
+};
+
+// One resource that a request touches: what it asks for, or the source it copies from.
+class Target {
+ public:
+  Target() = default;
+  Target(const Target&) = delete;  // views its own buffers
+  Target& operator=(const Target&) = delete;
+
+  // Resolves `input` against `policy`. Both must outlive the target.
+  void Resolve(const CheckInput& input, const Policy& policy, absl::Time now);
+  // Resolves the object that `input` copies from. REQUIRES: input.copy_source.set.
+  void ResolveCopySource(const CheckInput& input, const Policy& policy, absl::Time now);
+
+  absl::string_view owner, requester, bucket, key, version_id, host, path;
+  const Domain* domain = nullptr;
+  absl::optional<AddressBlock> address;
+  bool by_owner = false;  // the requester is the owner, or the storage system acts for it
+
+  // Every subject that a flag, order, hold or restriction can be set on and that this request meets.
+  absl::InlinedVector<Probe, 12> probes;
+
+ private:
+  void AddResourceProbes(const Policy& policy);
+  void AddHostProbes(const Policy& policy);
+  void AddAddressProbes(const Policy& policy);
+
+  std::string host_buffer_, path_buffer_, key_buffer_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_ENFORCEMENT_TARGET_H_
