@@ -1,0 +1,218 @@
+// The corners of the lifecycle that the scenarios leave out (domain.md, sections 2 and 7).
+#include "enforcement/lifecycle.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/enforcement/node.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::HasSubstr;
+
+class LifecycleTest : public ::testing::Test {
+ protected:
+  LifecycleTest() {
+    node_.StandardFixture();
+    node_.MoveTo("2026-03-01T10:00:00+08:00");
+  }
+  OptionalTime Deadline(const char* account = "u1") {
+    Subject subject;
+    subject.account = account;
+    return node_.engine().Describe(subject, node_.now()).deadline;
+  }
+  TerminationCause Cause() {
+    Subject subject;
+    subject.account = "u1";
+    return node_.engine().Describe(subject, node_.now()).cause;
+  }
+  Reason Upload(Verdict verdict) {
+    const Decision decision = node_.Check(Ask(Operation::kUpload, "u1", "b1", "k1"));
+    EXPECT_EQ(decision.verdict, verdict);
+    return decision.reason;
+  }
+
+  Node node_;
+};
+
+TEST_F(LifecycleTest, AFreezeDatedAheadBitesAtItsTime) {
+  EXPECT_EQ(node_.Send(Freeze{"u1"}, Role::kBilling, At("2026-03-01T20:00:00+08:00")).outcome, Outcome::kApplied);
+  node_.MoveTo("2026-03-01T19:59:59+08:00");
+  EXPECT_EQ(node_.State("u1"), AccountState::kActive);
+  node_.MoveTo("2026-03-01T20:00:00+08:00");
+  EXPECT_EQ(node_.State("u1"), AccountState::kFrozen);
+  EXPECT_EQ(Upload(Verdict::kDeny), Reason::kAccountFrozen);
+}
+
+TEST_F(LifecycleTest, AnUnfreezeDatedAheadWaitsForTheClockError) {
+  node_.Send(Freeze{"u1"});
+  node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-01T20:00:00+08:00"));
+  node_.MoveTo("2026-03-01T20:00:00+08:00");
+  EXPECT_EQ(Upload(Verdict::kDeny), Reason::kAccountFrozen);
+  node_.MoveTo("2026-03-01T20:00:01+08:00");
+  EXPECT_EQ(Upload(Verdict::kAllow), Reason::kUnspecified);
+  node_.now().clock_error = absl::nullopt;
+  EXPECT_EQ(Upload(Verdict::kDeny), Reason::kAccountFrozen);
+}
+
+TEST_F(LifecycleTest, AnUnfreezeThatArrivesHoldsAtOnce) {
+  node_.Send(Freeze{"u1"});
+  node_.now().clock_error = absl::nullopt;
+  node_.Send(Unfreeze{"u1"});
+  EXPECT_EQ(Upload(Verdict::kAllow), Reason::kUnspecified);
+}
+
+TEST_F(LifecycleTest, AnEventMoreThanADayAheadIsRejected) {
+  const Reduction reduction = node_.Send(Freeze{"u1"}, Role::kBilling, At("2026-03-02T10:00:01+08:00"));
+  EXPECT_EQ(reduction.outcome, Outcome::kRejected);
+  EXPECT_THAT(reduction.error, HasSubstr("effective_at"));
+}
+
+TEST_F(LifecycleTest, APaymentOfDayThirtyThatArrivesLateStillCounts) {
+  node_.Send(Freeze{"u1"});
+  node_.MoveTo("2026-04-01T09:00:00+08:00");
+  EXPECT_EQ(node_.State("u1"), AccountState::kReclaimable);
+  EXPECT_EQ(node_.Announce().size(), 1u);
+  EXPECT_EQ(node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-31T23:00:00+08:00")).outcome, Outcome::kApplied);
+  EXPECT_EQ(node_.State("u1"), AccountState::kActive);
+  const auto cancelled = node_.Announce();
+  ASSERT_EQ(cancelled.size(), 1u);
+  EXPECT_EQ(cancelled[0].kind, AnnouncementKind::kReclaimCancelled);
+}
+
+TEST_F(LifecycleTest, APaymentAfterTheWindowIsRejectedAndReinstatingTakesTheAccountBack) {
+  node_.Send(Freeze{"u1"});
+  node_.MoveTo("2026-04-01T00:00:00+08:00");
+  const Reduction late = node_.Send(Unfreeze{"u1"});
+  EXPECT_EQ(late.outcome, Outcome::kRejected);
+  EXPECT_THAT(late.error, HasSubstr("reinstate"));
+  EXPECT_EQ(node_.Send(Reinstate{"u1"}).outcome, Outcome::kApplied);
+  EXPECT_EQ(node_.State("u1"), AccountState::kActive);
+  EXPECT_FALSE(Deadline().has_value());
+}
+
+TEST_F(LifecycleTest, AnAccountThatWasWithheldIsWithheldAgainAfterItsFreeze) {
+  node_.Send(Withhold{"u1"});
+  node_.Send(Freeze{"u1"});
+  EXPECT_EQ(node_.State("u1"), AccountState::kFrozen);
+  node_.Send(Unfreeze{"u1"});
+  EXPECT_EQ(node_.State("u1"), AccountState::kWithheld);
+}
+
+TEST_F(LifecycleTest, AFreezeIsNeverLostForWantOfAnOpening) {
+  EXPECT_EQ(node_.Send(Freeze{"u404"}).outcome, Outcome::kApplied);
+  EXPECT_EQ(node_.State("u404"), AccountState::kFrozen);
+  EXPECT_EQ(node_.Send(Reinstate{"u405"}).outcome, Outcome::kRejected);
+  EXPECT_EQ(node_.Send(Unfreeze{"u406"}).outcome, Outcome::kApplied);
+  EXPECT_EQ(node_.State("u406"), AccountState::kActive);
+}
+
+TEST_F(LifecycleTest, APendingAccountCannotBeFrozen) {
+  node_.Send(OpenAccount{"u3"});
+  EXPECT_EQ(node_.Send(Freeze{"u3"}).outcome, Outcome::kRejected);
+  EXPECT_EQ(node_.Send(SetBalance{"u3", 0, 1}).outcome, Outcome::kApplied);
+  EXPECT_EQ(node_.State("u3"), AccountState::kPending);
+}
+
+TEST_F(LifecycleTest, NoticeNeedsThirtyFullDays) {
+  EXPECT_EQ(node_.Send(GiveNotice{"u1", At("2026-03-31T23:59:59+08:00")}).outcome, Outcome::kRejected);
+  EXPECT_EQ(node_.Send(GiveNotice{"u1", At("2026-04-01T00:00:00+08:00")}).outcome, Outcome::kApplied);
+  node_.MoveTo("2026-04-01T00:00:00+08:00");
+  EXPECT_EQ(node_.State("u1"), AccountState::kRetention);
+  EXPECT_EQ(Cause(), TerminationCause::kNotice);
+  EXPECT_EQ(node_.Send(WithdrawNotice{"u1"}).outcome, Outcome::kRejected);
+}
+
+TEST_F(LifecycleTest, ClosedRetentionStaysClosedWhileAnOpenCauseRunsToo) {
+  node_.Send(Terminate{"u1", TerminationCause::kBreach});
+  node_.MoveTo("2026-03-05T10:00:00+08:00");
+  node_.Send(Terminate{"u1", TerminationCause::kMutual});
+  EXPECT_EQ(Cause(), TerminationCause::kMutual);
+  EXPECT_EQ(node_.Check(Ask(Operation::kDownload, "u1", "b1", "k1")).verdict, Verdict::kDeny);
+}
+
+TEST_F(LifecycleTest, HoldsAndPendingPaymentsKeepBackTheAnnouncementAlone) {
+  node_.Send(Freeze{"u1"});
+  Subject object;
+  object.bucket = "b1";
+  object.key = "k1";
+  node_.Send(PlaceHold{"h1", object});
+  node_.Send(PaymentPending{"u1", true});
+  node_.MoveTo("2026-04-01T01:00:00+08:00");
+  EXPECT_EQ(node_.State("u1"), AccountState::kReclaimable);
+  EXPECT_TRUE(node_.Announce().empty());
+  EXPECT_EQ(node_.Send(ConfirmReclaimed{"u1"}).outcome, Outcome::kRejected);
+  node_.Send(PaymentPending{"u1", false});
+  EXPECT_TRUE(node_.Announce().empty());
+  node_.Send(ReleaseHold{"h1"});
+  EXPECT_EQ(node_.Announce().size(), 1u);
+  EXPECT_TRUE(node_.Announce().empty());
+  EXPECT_EQ(node_.Send(ConfirmReclaimed{"u1"}).outcome, Outcome::kApplied);
+  EXPECT_EQ(node_.State("u1"), AccountState::kReclaimed);
+}
+
+TEST_F(LifecycleTest, AHoldPlacedAfterTheAnnouncementTakesItBackUntilItIsReleased) {
+  node_.Send(Freeze{"u1"});
+  node_.MoveTo("2026-04-01T01:00:00+08:00");
+  ASSERT_EQ(node_.Announce().size(), 1u);
+  Subject account;
+  account.account = "u1";
+  node_.Send(PlaceHold{"h1", account});
+  auto due = node_.Announce();
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_EQ(due[0].kind, AnnouncementKind::kReclaimCancelled);
+  EXPECT_TRUE(node_.Announce().empty());
+  node_.Send(ReleaseHold{"h1"});
+  due = node_.Announce();
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_EQ(due[0].kind, AnnouncementKind::kReclaimable);
+}
+
+TEST_F(LifecycleTest, ALongBackdatedFreezeIsNotAnnouncedBeforeADayAfterItArrived) {
+  node_.Send(Freeze{"u1"}, Role::kBilling, At("2026-01-15T10:00:00+08:00"));
+  EXPECT_EQ(node_.State("u1"), AccountState::kReclaimable);
+  node_.MoveTo("2026-03-02T09:59:59+08:00");
+  EXPECT_TRUE(node_.Announce().empty());
+  node_.MoveTo("2026-03-02T10:00:00+08:00");
+  EXPECT_EQ(node_.Announce().size(), 1u);
+}
+
+TEST_F(LifecycleTest, AValueUncoveredByTheEndOfAnotherLengthensARunningClock) {
+  SetParameter page{Level::kWebPage, "", "grace_days", "60", absl::nullopt, absl::nullopt};
+  node_.Send(page);
+  SetParameter contract{Level::kContract, "u1", "grace_days", "20", absl::nullopt, At("2026-03-10T00:00:00+08:00")};
+  node_.Send(contract);
+  node_.MoveTo("2026-03-02T10:00:00+08:00");
+  node_.Send(Freeze{"u1"});
+  // 20 days as read; at the end of the contract the page's 60 come into force while the clock runs.
+  EXPECT_EQ(Deadline(), At("2026-05-02T00:00:00+08:00"));
+}
+
+TEST_F(LifecycleTest, ABackdatedShorterContractDoesNotShortenARunningClock) {
+  node_.Send(Freeze{"u1"});
+  node_.MoveTo("2026-03-10T10:00:00+08:00");
+  SetParameter contract{Level::kContract, "u1", "grace_days", "10", At("2026-02-01T00:00:00+08:00"), absl::nullopt};
+  EXPECT_EQ(node_.Send(contract).outcome, Outcome::kApplied);
+  EXPECT_EQ(Deadline(), At("2026-04-01T00:00:00+08:00"));
+}
+
+TEST_F(LifecycleTest, TheOrderOfArrivalDoesNotMatterToBackdatedEvents) {
+  node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-01T09:00:00+08:00"));
+  node_.Send(Freeze{"u1"}, Role::kBilling, At("2026-03-01T08:00:00+08:00"));
+  // The unfreeze said nothing that had to be kept; the freeze that arrived after it stands from 08:00.
+  EXPECT_EQ(node_.State("u1"), AccountState::kFrozen);
+}
+
+TEST_F(LifecycleTest, RetentionOfACumulativeFreezeIsLeftOnlyByReinstating) {
+  node_.Send(SetParameter{Level::kWebPage, "", "retention.cumulative", "on", absl::nullopt, absl::nullopt});
+  node_.Send(Freeze{"u1"});
+  node_.MoveTo("2026-04-02T00:00:00+08:00");
+  EXPECT_EQ(node_.State("u1"), AccountState::kRetention);
+  EXPECT_EQ(Cause(), TerminationCause::kArrears);
+  EXPECT_EQ(node_.Send(Unfreeze{"u1"}).outcome, Outcome::kRejected);
+  EXPECT_EQ(node_.Send(Reinstate{"u1"}).outcome, Outcome::kApplied);
+  EXPECT_EQ(node_.State("u1"), AccountState::kActive);
+}
+
+}  // namespace
+}  // namespace sluice
