@@ -17,10 +17,15 @@ const Parameter* Pack::FindParameter(absl::string_view name) const {
   return it == parameters.end() ? nullptr : &*it;
 }
 
-bool Pack::MaySend(size_t change_index, Role role) const {
-  if (change_index >= roles.size()) return false;
-  const std::vector<Role>& may = roles[change_index];
-  return std::find(may.begin(), may.end(), role) != may.end();
+const std::vector<Role>& Pack::RolesFor(const Change& change) const {
+  if (const auto* terminate = std::get_if<Terminate>(&change)) {
+    const auto it = terminate_roles.find(terminate->cause);
+    if (it != terminate_roles.end()) return it->second;
+  } else if (const auto* flag = std::get_if<RaiseFlag>(&change)) {
+    const auto it = category_roles.find(flag->category);
+    if (it != category_roles.end()) return it->second;
+  }
+  return roles[change.index()];
 }
 
 }  // namespace sluice

@@ -98,7 +98,8 @@ struct Pack {
   // nullptr where the pack has no such category or parameter.
   const Category* FindCategory(absl::string_view clause) const;
   const Parameter* FindParameter(absl::string_view name) const;
-  bool MaySend(size_t change_index, Role role) const;
+  // Who may send `change`, with its category or cause taken into account; the first is the default. Empty: nobody.
+  const std::vector<Role>& RolesFor(const Change& change) const;
 };
 
 }  // namespace sluice

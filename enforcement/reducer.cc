@@ -265,23 +265,12 @@ class Reducer {
  private:
   absl::Status CheckRole() const {
     const PolicyEvent& event = result_.event;
-    const size_t index = event.change.index();
-    if (index == 0) return absl::OkStatus();  // the form says it better
-    const std::vector<Role>* allowed = &pack_.roles[index];
-    if (const auto* terminate = std::get_if<Terminate>(&event.change)) {
-      const auto it = pack_.terminate_roles.find(terminate->cause);
-      static const std::vector<Role>* const kNobody = new std::vector<Role>();
-      if (terminate->cause != TerminationCause::kUnspecified) {
-        allowed = it == pack_.terminate_roles.end() ? kNobody : &it->second;
-      }
-    } else if (const auto* flag = std::get_if<RaiseFlag>(&event.change)) {
-      const auto it = pack_.category_roles.find(flag->category);
-      if (it != pack_.category_roles.end()) allowed = &it->second;
-    }
-    if (std::find(allowed->begin(), allowed->end(), event.role) != allowed->end()) return absl::OkStatus();
+    if (event.change.index() == 0) return absl::OkStatus();  // the form says it better
+    const std::vector<Role>& allowed = pack_.RolesFor(event.change);
+    if (std::find(allowed.begin(), allowed.end(), event.role) != allowed.end()) return absl::OkStatus();
     return absl::PermissionDeniedError(absl::StrCat(
-        ChangeName(index), ": want ", allowed->empty() ? "nobody, it follows from time alone" : "role ",
-        absl::StrJoin(*allowed, " or ", [](std::string* out, Role role) { absl::StrAppend(out, Name(role)); }), ", got ",
+        ChangeName(event.change.index()), ": want ", allowed.empty() ? "nobody, it follows from time alone" : "role ",
+        absl::StrJoin(allowed, " or ", [](std::string* out, Role role) { absl::StrAppend(out, Name(role)); }), ", got ",
         Name(event.role)));
   }
 

@@ -254,15 +254,17 @@ TEST(DefaultPackTest, RolesAreThoseOfTheTableTheDefaultFirst) {
   EXPECT_EQ(changes, kChangeCount - 1);
 }
 
-TEST(DefaultPackTest, MaySendAsksForTheChangeAndTheRole) {
+TEST(DefaultPackTest, RolesForTakesCategoryAndCauseIntoAccount) {
   const Pack& pack = DefaultPack();
-  const size_t freeze = *ParseChangeName("freeze");
-  EXPECT_TRUE(pack.MaySend(freeze, Role::kBilling));
-  EXPECT_FALSE(pack.MaySend(freeze, Role::kLegal));
-  EXPECT_FALSE(pack.MaySend(freeze, Role::kUnspecified));
-  EXPECT_TRUE(pack.MaySend(*ParseChangeName("bind_bucket"), Role::kOperations));
-  EXPECT_FALSE(pack.MaySend(0, Role::kLegal));
-  EXPECT_FALSE(pack.MaySend(kChangeCount, Role::kLegal));
+  EXPECT_THAT(pack.RolesFor(Freeze{"u1"}), ElementsAre(Role::kBilling));
+  EXPECT_EQ(pack.RolesFor(BindBucket{}).front(), Role::kStorage);
+  RaiseFlag flag;
+  flag.category = "3.1.3.7";
+  EXPECT_EQ(pack.RolesFor(flag).front(), Role::kSecurity);
+  flag.category = "3.1.3.5.3";
+  EXPECT_EQ(pack.RolesFor(flag).front(), Role::kModeration);
+  EXPECT_THAT(pack.RolesFor(Terminate{"u1", TerminationCause::kArrears}), IsEmpty());
+  EXPECT_EQ(pack.RolesFor(Terminate{"u1", TerminationCause::kMutual}).front(), Role::kLegal);
 }
 
 TEST(DefaultPackTest, CausesOfTerminateAreNarrowedByRole) {

@@ -48,7 +48,8 @@ class Node : public EntitySource {
   // Sends one change at `now`, by the role that the pack names first unless one is given.
   Reduction Send(Change change, Role role = Role::kUnspecified, OptionalTime effective_at = absl::nullopt) {
     PolicyEvent event;
-    event.role = role == Role::kUnspecified ? pack_->roles[change.index()].front() : role;
+    event.role = role;
+    if (role == Role::kUnspecified && !pack_->RolesFor(change).empty()) event.role = pack_->RolesFor(change).front();
     event.effective_at = effective_at;
     event.change = std::move(change);
     return SendEvent(event);
