@@ -87,7 +87,7 @@ void Judge::JudgeTestDomain() {
   const Domain* domain = target_.domain;
   if (domain == nullptr || !domain->test) return;
   const absl::Time end = policy_.parameters().Deadline("test_domain.days", domain->account, domain->test_since,
-                                                       domain->test_since);
+                                                       domain->test_since, now_.wall);
   if (now_.wall >= end) Add(Reason::kPermitInvalid, Effect::kDeny, pack_.test_domain_clause);
 }
 

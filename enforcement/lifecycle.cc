@@ -9,12 +9,17 @@
 namespace sluice {
 namespace {
 
-// A window of 7.2.2 or 4.3 that runs towards its deadline.
+// A window of 7.2.2 or 4.3 that runs towards its deadline, as it stands now.
 struct ClockRun {
   TerminationCause cause = TerminationCause::kUnspecified;
-  absl::Time start, deadline;
+  absl::string_view window;  // the parameter that gives its days
+  absl::Time start;
   absl::Time arrived_at;  // of the event that started it
+  absl::Time deadline;
 };
+
+constexpr absl::string_view kGrace = "grace_days";          // 7.2.2
+constexpr absl::string_view kRetention = "retention_days";  // 4.3
 
 // Of clocks that end together: ARREARS, then the termination's own, NOTICE, EXPIRED.
 int TieOrder(TerminationCause cause) {
@@ -84,20 +89,16 @@ class Life {
     absl::Time since;
     absl::Time arrived_at;
     bool exempt = false;
-    absl::Time deadline = absl::InfiniteFuture();            // of the grace (7.2.2)
-    absl::Time retention_deadline = absl::InfiniteFuture();  // with retention.cumulative (7.2.2 + 4.3)
-    bool cumulative = false;
+    bool cumulative = false;  // 7.2.2 and then 4.3
   };
   struct Dated {
     absl::Time at;
-    absl::Time deadline;
     absl::Time arrived_at;
     absl::Time effective_at;
   };
   struct Ended {
     TerminationCause cause;
     absl::Time at;
-    absl::Time deadline;
     absl::Time arrived_at;
   };
 
@@ -120,21 +121,25 @@ class Life {
     return Refused(absl::StrCat(ChangeName(change.index()), ": the account is RECLAIMED; nothing brings it back (7.2.2)"));
   }
 
+  absl::Time Deadline(absl::string_view window, absl::Time start, absl::Time arrived_at) const {
+    return parameters_.Deadline(window, account_, start, arrived_at, now_);
+  }
+  absl::Time GraceEnd() const { return Deadline(kGrace, freeze_->since, freeze_->arrived_at); }
+
   std::vector<ClockRun> ClocksBegun() const {
     std::vector<ClockRun> clocks;
-    if (freeze_ && !freeze_->exempt) {
-      const bool second = freeze_->cumulative && freeze_->deadline <= now_;
-      clocks.push_back({TerminationCause::kArrears, second ? freeze_->deadline : freeze_->since,
-                        second ? freeze_->retention_deadline : freeze_->deadline, freeze_->arrived_at});
+    const auto add = [&](TerminationCause cause, absl::string_view window, absl::Time start, absl::Time arrived_at) {
+      clocks.push_back({cause, window, start, arrived_at, Deadline(window, start, arrived_at)});
+    };
+    if (InArrearsRetention()) {
+      add(TerminationCause::kArrears, kRetention, GraceEnd(), freeze_->arrived_at);
+    } else if (freeze_ && !freeze_->exempt) {
+      add(TerminationCause::kArrears, kGrace, freeze_->since, freeze_->arrived_at);
     }
-    for (const Ended& ended : terminations_) {
-      clocks.push_back({ended.cause, ended.at, ended.deadline, ended.arrived_at});
-    }
-    if (notice_ && notice_->at <= now_) {
-      clocks.push_back({TerminationCause::kNotice, notice_->at, notice_->deadline, notice_->arrived_at});
-    }
+    for (const Ended& ended : terminations_) add(ended.cause, kRetention, ended.at, ended.arrived_at);
+    if (notice_ && notice_->at <= now_) add(TerminationCause::kNotice, kRetention, notice_->at, notice_->arrived_at);
     if (service_end_ && service_end_->at <= now_) {
-      clocks.push_back({TerminationCause::kExpired, service_end_->at, service_end_->deadline, service_end_->arrived_at});
+      add(TerminationCause::kExpired, kRetention, service_end_->at, service_end_->arrived_at);
     }
     return clocks;
   }
@@ -148,12 +153,18 @@ class Life {
     if (reclaimable_ || reclaimed_) return next;
     if (service_end_) consider(service_end_->at);
     if (notice_) consider(notice_->at);
-    if (freeze_ && !freeze_->exempt) consider(freeze_->deadline);
-    for (const ClockRun& clock : ClocksBegun()) consider(clock.deadline);
+    for (const ClockRun& clock : ClocksBegun()) {
+      consider(clock.deadline);
+      // A value that comes into force while the clock runs may move its deadline.
+      const absl::Time move = parameters_.NextMove(clock.window, account_, now_);
+      if (move < clock.deadline) consider(move);
+    }
     return next;
   }
 
-  bool InArrearsRetention() const { return freeze_ && freeze_->cumulative && freeze_->deadline <= now_; }
+  bool InArrearsRetention() const {
+    return freeze_ && freeze_->cumulative && !freeze_->exempt && GraceEnd() <= now_;
+  }
   bool IsFrozen() const { return freeze_ && !InArrearsRetention(); }
   AccountState State() const { return segments_.empty() ? AccountState::kUnspecified : segments_.back().state; }
 
@@ -287,12 +298,6 @@ class Life {
     frozen.arrived_at = arrived_at_;
     frozen.exempt = parameters_.ValueAt("freeze.exempt", account_, now_) == "on";
     frozen.cumulative = parameters_.ValueAt("retention.cumulative", account_, now_) == "on";
-    if (!frozen.exempt) {
-      frozen.deadline = parameters_.Deadline("grace_days", account_, now_, arrived_at_);
-      if (frozen.cumulative) {
-        frozen.retention_deadline = parameters_.Deadline("retention_days", account_, frozen.deadline, arrived_at_);
-      }
-    }
     freeze_ = frozen;
     return Changed();
   }
@@ -304,7 +309,7 @@ class Life {
   LifecycleOutcome Apply(const Unfreeze&) {
     if (reclaimable_ || InArrearsRetention()) {
       return Refused(absl::StrCat("unfreeze: effective at ", ChinaTimeText(now_), ", after the window of 7.2.2 closed at ",
-                                  ChinaTimeText(reclaimable_ ? deadline_ : freeze_->deadline),
+                                  ChinaTimeText(reclaimable_ ? deadline_ : GraceEnd()),
                                   "; only reinstate brings the account back"));
     }
     if (!freeze_) return Unchanged();
@@ -318,8 +323,7 @@ class Life {
                                   ChinaTimeText(deadline_), "; only reinstate brings the account back"));
     }
     if (service_end_ && service_end_->at == *change.end) return Unchanged();
-    service_end_ = Dated{*change.end, parameters_.Deadline("retention_days", account_, *change.end, arrived_at_),
-                         arrived_at_, now_};
+    service_end_ = Dated{*change.end, arrived_at_, now_};
     return Changed();
   }
   LifecycleOutcome Apply(const GiveNotice& change) {
@@ -330,9 +334,7 @@ class Life {
                                   ChinaTimeText(*change.termination)));
     }
     if (reclaimable_ || (notice_ && (notice_->at <= now_ || notice_->at == *change.termination))) return Unchanged();
-    notice_ = Dated{*change.termination,
-                    parameters_.Deadline("retention_days", account_, *change.termination, arrived_at_), arrived_at_,
-                    notice_ ? notice_->effective_at : now_};
+    notice_ = Dated{*change.termination, arrived_at_, notice_ ? notice_->effective_at : now_};
     return Changed();
   }
   LifecycleOutcome Apply(const WithdrawNotice&) {
@@ -349,8 +351,7 @@ class Life {
     for (const Ended& ended : terminations_) {
       if (ended.cause == change.cause) return Unchanged();
     }
-    terminations_.push_back(
-        {change.cause, now_, parameters_.Deadline("retention_days", account_, now_, arrived_at_), arrived_at_});
+    terminations_.push_back({change.cause, now_, arrived_at_});
     return Changed();
   }
   LifecycleOutcome Apply(const GrantBackup&) {

@@ -123,8 +123,30 @@ int64_t Parameters::NumberAt(absl::string_view name, absl::string_view account, 
   return ParseWhole(ValueAt(name, account, t, known_by)).value_or(0);
 }
 
+template <typename Visit>
+void Parameters::ForEachChange(absl::string_view name, absl::string_view account, const Visit& visit) const {
+  for (const absl::string_view read : {name, absl::string_view("holidays"), absl::string_view("holiday_extension")}) {
+    for (const absl::string_view whose : {account, absl::string_view()}) {
+      const std::vector<ParameterValue>* values = Find(read, whose);
+      if (values == nullptr) continue;
+      for (const ParameterValue& value : *values) {
+        visit(value.from);
+        visit(value.to);
+      }
+    }
+  }
+}
+
+absl::Time Parameters::NextMove(absl::string_view name, absl::string_view account, absl::Time after) const {
+  absl::Time next = absl::InfiniteFuture();
+  ForEachChange(name, account, [&](absl::Time change) {
+    if (change > after) next = std::min(next, change);
+  });
+  return next;
+}
+
 absl::Time Parameters::Deadline(absl::string_view name, absl::string_view account, absl::Time start,
-                                absl::Time arrived_at) const {
+                                absl::Time arrived_at, absl::Time as_of) const {
   const auto end_as_read = [&](absl::Time at, absl::Time known_by) {
     Holidays holidays;
     if (ValueAt("holiday_extension", account, at, known_by) == "on") {
@@ -137,19 +159,11 @@ absl::Time Parameters::Deadline(absl::string_view name, absl::string_view accoun
   deadline = std::max(deadline, end_as_read(start, absl::InfiniteFuture()));
 
   std::vector<absl::Time> changes;
-  for (const absl::string_view read : {name, absl::string_view("holidays"), absl::string_view("holiday_extension")}) {
-    for (const absl::string_view whose : {account, absl::string_view()}) {
-      const std::vector<ParameterValue>* values = Find(read, whose);
-      if (values == nullptr) continue;
-      for (const ParameterValue& value : *values) {
-        changes.push_back(value.from);
-        changes.push_back(value.to);
-      }
-    }
-  }
+  ForEachChange(name, account, [&](absl::Time change) {
+    if (change > start && change <= as_of) changes.push_back(change);
+  });
   std::sort(changes.begin(), changes.end());
   for (const absl::Time change : changes) {
-    if (change <= start) continue;
     if (change >= deadline) break;  // the clock has run out by then
     deadline = std::max(deadline, end_as_read(change, absl::InfiniteFuture()));
   }

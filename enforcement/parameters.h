@@ -42,13 +42,20 @@ class Parameters {
   bool IsOn(absl::string_view name, absl::string_view account, const Moment& now) const;
 
   // The end of a window of `name` ("grace_days", "retention_days") that starts at `start` by an event that arrived at
-  // `arrived_at`: as read when the clock starts, and moved later, never sooner, by values that come into force meanwhile.
-  absl::Time Deadline(absl::string_view name, absl::string_view account, absl::Time start, absl::Time arrived_at) const;
+  // `arrived_at`, as it stands at `as_of`: as read when the clock starts, and moved later, never sooner, by values that have
+  // come into force meanwhile.
+  absl::Time Deadline(absl::string_view name, absl::string_view account, absl::Time start, absl::Time arrived_at,
+                      absl::Time as_of) const;
+  // The next moment after `after` at which Deadline may move; InfiniteFuture where it will not.
+  absl::Time NextMove(absl::string_view name, absl::string_view account, absl::Time after) const;
 
   int64_t NumberAt(absl::string_view name, absl::string_view account, absl::Time t,
                    absl::Time known_by = absl::InfiniteFuture()) const;
 
  private:
+  // Calls `visit` with each moment at which a value that a window of `name` reads comes into force or ends.
+  template <typename Visit>
+  void ForEachChange(absl::string_view name, absl::string_view account, const Visit& visit) const;
   const std::vector<ParameterValue>* Find(absl::string_view name, absl::string_view account) const;
 
   const Pack* pack_;

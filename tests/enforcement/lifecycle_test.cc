@@ -184,8 +184,9 @@ TEST_F(LifecycleTest, AValueUncoveredByTheEndOfAnotherLengthensARunningClock) {
   node_.Send(contract);
   node_.MoveTo("2026-03-02T10:00:00+08:00");
   node_.Send(Freeze{"u1"});
-  // 20 days as read; at the end of the contract the page's 60 come into force while the clock runs.
-  EXPECT_EQ(Deadline(), At("2026-05-02T00:00:00+08:00"));
+  EXPECT_EQ(Deadline(), At("2026-03-23T00:00:00+08:00"));  // 20 days, as read
+  node_.MoveTo("2026-03-10T00:00:00+08:00");
+  EXPECT_EQ(Deadline(), At("2026-05-02T00:00:00+08:00"));  // the contract ended: the page's 60 come into force
 }
 
 TEST_F(LifecycleTest, ABackdatedShorterContractDoesNotShortenARunningClock) {
