@@ -410,7 +410,10 @@ void Judge::FinishSteps() {
     const bool noted = std::any_of(noted_.begin(), noted_.end(),
                                    [&](const Noted& each) { return each.order == Precedence(reason); });
     if (noted) continue;
-    Note(reason, std::string(Name(reason)), false, pack_.reasons[i].clause, "未命中。 Nothing of this kind matches.");
+    const bool skipped = Denied() && (reason == Reason::kRateLimited || reason == Reason::kSandboxed);
+    Note(reason, std::string(Name(reason)), false, pack_.reasons[i].clause,
+         skipped ? "已有拒绝，不再查看。 Not looked at: something denies already."
+                 : "未命中。 Nothing of this kind matches.");
   }
   std::stable_sort(noted_.begin(), noted_.end(), [](const Noted& a, const Noted& b) { return a.order < b.order; });
   for (Noted& noted : noted_) steps_->push_back(std::move(noted.step));

@@ -79,6 +79,7 @@ class Judge {
   void Add(Reason reason, Effect effect, absl::string_view clause = {}, absl::string_view rule_id = {},
            Role set_by = Role::kUnspecified, uint8_t severity = 0);
   void AddLimit(Reason reason, Effect effect, const LimitRule& limit);
+  void NoteWithin(Reason reason, const LimitRule& limit);
   bool Denied() const;
   bool Throttled() const;
   void Conclude(Decision* decision);

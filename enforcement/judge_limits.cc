@@ -72,7 +72,11 @@ void Judge::JudgeQuotas() {
         full = static_cast<double>(traffic(HeldKey(each.subject, limit.dimension))) >= each.rate;
         break;
     }
-    if (full) AddLimit(Reason::kQuotaExceeded, Effect::kDeny, limit);
+    if (full) {
+      AddLimit(Reason::kQuotaExceeded, Effect::kDeny, limit);
+    } else {
+      NoteWithin(Reason::kQuotaExceeded, limit);
+    }
   }
   const Domain* domain = target_.domain;
   if (domain != nullptr && domain->test && carries_traffic && input_.principal != Principal::kModeration) {
@@ -84,6 +88,13 @@ void Judge::JudgeQuotas() {
       Add(Reason::kQuotaExceeded, Effect::kDeny, pack_.test_domain_clause);
     }
   }
+}
+
+void Judge::NoteWithin(Reason reason, const LimitRule& limit) {
+  if (steps_ == nullptr) return;
+  Note(reason, absl::StrCat("limit ", limit.id), false, pack_.reasons[static_cast<size_t>(reason)].clause,
+       absl::StrCat("未超出限额（", Name(limit.dimension), " ", limit.rate, "）。 Within its ", Name(limit.dimension), " of ",
+                    limit.rate, "."));
 }
 
 absl::Duration Judge::LeaseLasts() const {
@@ -124,6 +135,8 @@ void Judge::JudgeRates(bool spend, Decision* decision) {
     if (wait > 0) {
       AddLimit(Reason::kRateLimited, Effect::kThrottle, limit);
       throttle(wait);
+    } else {
+      NoteWithin(Reason::kRateLimited, limit);
     }
   }
   for (const Rule* sandbox : sandboxes_) {

@@ -323,6 +323,10 @@ absl::StatusOr<Subject> CanonicalSubject(const Subject& given) {
         return absl::InvalidArgumentError("subject.path: wants one host, not \"*.\"");
       }
       subject.path = std::string(PercentDecode(given.path, &buffer));
+      // What is kept travels in messages, and those carry UTF-8 alone.
+      if (!IsUtf8(subject.path)) {
+        return absl::InvalidArgumentError("subject.path: want UTF-8 once it is percent-decoded");
+      }
       if (subject.path.front() != '/') subject.path.insert(0, 1, '/');
     }
   } else if (!subject.client_ip.empty()) {

@@ -134,6 +134,8 @@ TEST(CanonicalSubject, ComparesDigestsAndPathsInOneForm) {
   Subject url = Of("host", "A.cn:80");
   url.path = "/%E5%9B%BE";
   EXPECT_EQ(CanonicalSubject(url)->path, "/图");
+  url.path = "/%ff";
+  EXPECT_THAT(std::string(CanonicalSubject(url).status().message()), HasSubstr("UTF-8"));
 }
 
 }  // namespace
