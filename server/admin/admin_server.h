@@ -1,0 +1,69 @@
+// sluice.v1.PolicyAdmin and sluice.v1.DecisionLog over gRPC, on a listener of their own. Here calls may block: on the
+// disk, on another's commit, on a watcher's patience. None of them touches a thread that answers checks.
+#ifndef SLUICE_SERVER_ADMIN_ADMIN_SERVER_H_
+#define SLUICE_SERVER_ADMIN_ADMIN_SERVER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "enforcement/clock.h"
+#include "enforcement/engine.h"
+#include "server/listen/address.h"
+#include "store/decision_log.h"
+#include "store/policy_writer.h"
+#include "store/store.h"
+
+namespace sluice {
+
+class AdminServer {
+ public:
+  struct Options {
+    ListenAddress address;
+    uint32_t mode = 0600;      // of a Unix socket
+    bool make_folder = false;  // of a Unix socket, where it is missing
+  };
+  // What it serves. All must outlive the server.
+  struct Parts {
+    Engine* engine = nullptr;
+    const Store* store = nullptr;
+    PolicyWriter* writer = nullptr;
+    const DecisionLog* decisions = nullptr;
+    const Clock* clock = nullptr;
+    // Called after the policy changed, before the caller is told. May be empty.
+    std::function<void()> on_applied;
+  };
+
+  // Listens and answers when it returns. Errors say which address and why.
+  static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const Options& options, Parts parts);
+  ~AdminServer();  // Shutdown without grace
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+
+  // What grpc.health.v1 says of the node as a whole; of sluice.v1.PolicyAdmin and sluice.v1.DecisionLog it says SERVING
+  // until Shutdown. Thread-safe.
+  void SetServing(bool serving);
+
+  // Ends watches with UNAVAILABLE, so that watchers resume elsewhere; gives other calls `grace` to finish, then cancels
+  // them. Blocks. Not thread-safe; again does nothing.
+  void Shutdown(absl::Duration grace);
+
+  // Where it listens, with the real port.
+  const ListenAddress& address() const;
+
+ private:
+  struct Impl;
+  explicit AdminServer(std::unique_ptr<Impl> impl);
+  const std::unique_ptr<Impl> impl_;
+};
+
+// Bounds of one call.
+inline constexpr int kEventsMax = 10'000;  // in an ApplyRequest
+inline constexpr int kWatchersMax = 64;    // at once
+inline constexpr size_t kChunkBytesMax = 1'000'000;
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_ADMIN_ADMIN_SERVER_H_

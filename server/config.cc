@@ -1,0 +1,320 @@
+#include "server/config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <yaml-cpp/yaml.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kFileBytesMax = size_t{1} << 20;
+
+int IndexOfKey(absl::string_view name) {
+  const absl::Span<const ConfigKey> keys = ConfigKeys();
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (name == keys[i].name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+bool IsSection(absl::string_view name) {
+  const std::string prefix = absl::StrCat(name, ".");
+  return std::any_of(ConfigKeys().begin(), ConfigKeys().end(),
+                     [&prefix](const ConfigKey& key) { return absl::StartsWith(key.name, prefix); });
+}
+
+// Letters to add, drop or change to get from `a` to `b`.
+size_t EditDistance(absl::string_view a, absl::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+std::string Suggestion(absl::string_view name) {
+  const ConfigKey* best = nullptr;
+  size_t best_distance = 4;
+  if (name.size() > 64) return "";
+  for (const ConfigKey& key : ConfigKeys()) {
+    const size_t distance = EditDistance(name, key.name);
+    if (distance < best_distance) {
+      best = &key;
+      best_distance = distance;
+    }
+  }
+  return best == nullptr ? "" : absl::StrCat("; did you mean ", best->name, "?");
+}
+
+// Reads one YAML document into values by key. Collects faults instead of stopping at the first.
+class FileReader {
+ public:
+  FileReader(absl::string_view file, EffectiveConfig* effective, std::vector<std::string>* faults)
+      : file_(file), effective_(effective), faults_(faults) {}
+
+  void Read(const std::string& text) {
+    try {
+      const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+      if (documents.size() > 1) AddFault(documents[1], "", "wanted one YAML document, got more");
+      if (!documents.empty() && !documents[0].IsNull()) ReadSection("", documents[0]);
+    } catch (const YAML::Exception& error) {
+      faults_->push_back(absl::StrCat(file_, ":", error.mark.line + 1, ": no YAML: ", error.msg));
+    }
+  }
+
+ private:
+  void AddFault(const YAML::Node& node, absl::string_view key, absl::string_view what) {
+    faults_->push_back(absl::StrCat(file_, ":", node.Mark().line + 1, ": ", key, key.empty() ? "" : ": ", what));
+  }
+
+  void ReadSection(const std::string& section, const YAML::Node& node) {
+    if (!node.IsMap()) {
+      AddFault(node, section, absl::StrCat("wanted a section of keys, got ", Kind(node)));
+      return;
+    }
+    for (const auto& entry : node) {
+      if (!entry.first.IsScalar()) {
+        AddFault(entry.first, section, absl::StrCat("wanted the name of a key, got ", Kind(entry.first)));
+        continue;
+      }
+      const std::string name = absl::StrCat(section, section.empty() ? "" : ".", entry.first.Scalar());
+      const int index = IndexOfKey(name);
+      if (index < 0 && IsSection(name)) {
+        if (!sections_.insert(name).second) AddFault(entry.first, name, "this section was given before");
+        if (!entry.second.IsNull()) ReadSection(name, entry.second);
+      } else if (index < 0) {
+        AddFault(entry.first, name, absl::StrCat("there is no such key", Suggestion(name)));
+      } else {
+        ReadValue(static_cast<size_t>(index), entry.first, entry.second);
+      }
+    }
+  }
+
+  void ReadValue(size_t index, const YAML::Node& name, const YAML::Node& value) {
+    const ConfigKey& key = ConfigKeys()[index];
+    if (effective_->origins[index] != "default") {
+      AddFault(name, key.name, absl::StrCat("given before, at ", effective_->origins[index]));
+      return;
+    }
+    effective_->origins[index] = absl::StrCat(file_, ":", name.Mark().line + 1);
+    if (!value.IsScalar()) {
+      AddFault(name, key.name, absl::StrCat("wanted ", key.wanted, ", got ", Kind(value)));
+      return;
+    }
+    if (const absl::Status status = key.set(value.Scalar(), &effective_->config); !status.ok()) {
+      AddFault(value, key.name, status.message());
+    }
+  }
+
+  static absl::string_view Kind(const YAML::Node& node) {
+    if (node.IsMap()) return "a section";
+    if (node.IsSequence()) return "a list";
+    if (node.IsNull()) return "nothing";
+    return "a single value";
+  }
+
+  const absl::string_view file_;
+  EffectiveConfig* const effective_;
+  std::vector<std::string>* const faults_;
+  std::set<std::string> sections_;
+};
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot read"));
+  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(absl::StrCat(path, ": no regular file"));
+  if (static_cast<size_t>(info.st_size) > kFileBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": wanted at most ", kFileBytesMax, " bytes, got ", info.st_size));
+  }
+  std::ifstream stream(path, std::ios::binary);
+  std::stringstream text;
+  text << stream.rdbuf();
+  if (!stream) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot read"));
+  return text.str();
+}
+
+// The store makes its own folder, but not the folder that is to hold it.
+absl::Status CheckStorePath(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0) {
+    if (!S_ISDIR(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, " is no folder"));
+    if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot write to ", path));
+    }
+    return absl::OkStatus();
+  }
+  if (errno != ENOENT) return absl::ErrnoToStatus(errno, path);
+  std::string trimmed = path;
+  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
+  const size_t slash = trimmed.rfind('/');
+  const std::string parent = slash == 0 ? "/" : trimmed.substr(0, slash);
+  if (access(parent.c_str(), W_OK | X_OK) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", path, " in ", parent));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPackPath(const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0 || access(path.c_str(), R_OK) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
+  }
+  if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, " is no regular file"));
+  return absl::OkStatus();
+}
+
+absl::Status Refusal(const std::vector<std::string>& faults) {
+  if (faults.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrJoin(faults, "\n"));
+}
+
+// Plain where YAML reads it back as it is, else between quotes.
+std::string YamlScalar(const std::string& text) {
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '.' || c == ':' || c == '_' ||
+           c == '-';
+  });
+  return plain && text.back() != ':' && text != "-" && text != "." ? text : JsonQuote(text);
+}
+
+}  // namespace
+
+absl::string_view Version() { return SLUICE_VERSION; }
+
+absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
+  CommandLine command_line;
+  CLI::App app("Answers allow, throttle or deny for a storage gateway or a CDN edge node.", "sluiced");
+  bool version = false;
+  app.add_option("-c,--config", command_line.config_path, "Configuration file (YAML); a flag below overrides its key.")
+      ->type_name("FILE");
+  app.add_flag("--check-config", command_line.check_config,
+               "Check the configuration, print what would be in force, and exit with 0 or 2.");
+  app.add_flag("--version", version, "Print the version and exit.");
+  const absl::Span<const ConfigKey> keys = ConfigKeys();
+  std::vector<std::string> values(keys.size());
+  std::vector<CLI::Option*> options(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::string help = absl::StrCat(keys[i].help, "\n", keys[i].wanted,
+                                          "; default: ", *keys[i].default_text ? keys[i].default_text : "none");
+    options[i] =
+        app.add_option(FlagOf(keys[i]), values[i], help)->type_name("VALUE")->group("Keys of the configuration");
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    command_line.print = app.help();
+    return command_line;
+  } catch (const CLI::Error& error) {
+    return absl::InvalidArgumentError(absl::StrCat(error.what(), " (sluiced --help lists the flags)"));
+  }
+  if (version) command_line.print = absl::StrCat("sluiced ", Version(), "\n");
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (options[i]->count() > 0) command_line.overrides.emplace_back(&keys[i], values[i]);
+  }
+  return command_line;
+}
+
+absl::StatusOr<EffectiveConfig> ReadConfig(absl::string_view file, const std::string& yaml,
+                                           const CommandLine& command_line) {
+  const absl::Span<const ConfigKey> keys = ConfigKeys();
+  EffectiveConfig effective;
+  effective.origins.assign(keys.size(), "default");
+  std::vector<std::string> faults;
+  for (const ConfigKey& key : keys) {
+    if (const absl::Status status = key.set(key.default_text, &effective.config); !status.ok()) {
+      return absl::InternalError(absl::StrCat(key.name, ": unusable default: ", status.message()));
+    }
+  }
+  FileReader(file, &effective, &faults).Read(yaml);
+  for (const auto& [key, value] : command_line.overrides) {
+    const std::string flag = FlagOf(*key);
+    effective.origins[static_cast<size_t>(key - keys.data())] = flag;
+    if (const absl::Status status = key->set(value, &effective.config); !status.ok()) {
+      faults.push_back(absl::StrCat(flag, ": ", status.message()));
+    }
+  }
+  if (const absl::Status status = Refusal(faults); !status.ok()) return status;
+  return effective;
+}
+
+absl::Status CheckConfig(const EffectiveConfig& effective) {
+  const Config& config = effective.config;
+  std::vector<std::string> faults;
+  const auto check = [&](absl::string_view name, const absl::Status& status) {
+    if (status.ok()) return;
+    const std::string& origin = effective.origins[static_cast<size_t>(IndexOfKey(name))];
+    // A flag names its key already.
+    faults.push_back(absl::StartsWith(origin, "--") ? absl::StrCat(origin, ": ", status.message())
+                                                    : absl::StrCat(origin, ": ", name, ": ", status.message()));
+  };
+  check("listen.check", CheckSocketPath(config.listen_check, IsDefaultCheckAddress(config.listen_check)));
+  check("listen.admin", CheckSocketPath(config.listen_admin, IsDefaultAdminAddress(config.listen_admin)));
+  if (!config.listen_admin.is_local()) {
+    check("listen.admin",
+          absl::InvalidArgumentError(absl::StrCat(
+              "wanted a Unix socket or an address of this machine (127.0.0.1, [::1], localhost), got ",
+              FormatListenAddress(config.listen_admin),
+              ": whoever reaches this listener can change the policy, since it asks for no credentials yet")));
+  }
+  if (config.listen_check.is_unix() && config.listen_check.path == config.listen_admin.path) {
+    check("listen.admin", absl::InvalidArgumentError("wanted another path than that of listen.check, got the same"));
+  }
+  check("store.path", CheckStorePath(config.store_path));
+  check("pack", CheckPackPath(config.pack_path));
+  return Refusal(faults);
+}
+
+absl::StatusOr<EffectiveConfig> LoadConfig(const CommandLine& command_line) {
+  std::string text;
+  if (!command_line.config_path.empty()) {
+    absl::StatusOr<std::string> read = ReadFile(command_line.config_path);
+    if (!read.ok()) return read.status();
+    text = *std::move(read);
+  }
+  absl::StatusOr<EffectiveConfig> effective = ReadConfig(command_line.config_path, text, command_line);
+  if (!effective.ok()) return effective.status();
+  if (const absl::Status status = CheckConfig(*effective); !status.ok()) return status;
+  return effective;
+}
+
+std::string FormatConfig(const EffectiveConfig& effective) {
+  const absl::Span<const ConfigKey> keys = ConfigKeys();
+  std::string text;
+  absl::string_view open_section;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const absl::string_view name = keys[i].name;
+    const size_t dot = name.find('.');
+    const absl::string_view section = dot == absl::string_view::npos ? "" : name.substr(0, dot);
+    if (section != open_section && !section.empty()) absl::StrAppend(&text, section, ":\n");
+    open_section = section;
+    const absl::string_view leaf = section.empty() ? name : name.substr(dot + 1);
+    absl::StrAppend(&text, section.empty() ? "" : "  ", leaf, ": ", YamlScalar(keys[i].get(effective.config)), "  # ",
+                    effective.origins[i], "\n");
+  }
+  return text;
+}
+
+}  // namespace sluice

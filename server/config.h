@@ -1,0 +1,106 @@
+// The configuration of sluiced: a YAML file, overridden key by key by flags. One table (config_keys.cc) makes both, the
+// help text and the printed effective configuration, so that they cannot drift apart. docs/configuration.md explains.
+//
+// A wrong configuration is refused whole, with every fault at once; nothing is repaired in silence.
+#ifndef SLUICE_SERVER_CONFIG_H_
+#define SLUICE_SERVER_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
+#include "enforcement/values.h"
+#include "server/listen/address.h"
+#include "server/log/logger.h"
+
+namespace sluice {
+
+struct Config {
+  ListenAddress listen_check;
+  uint32_t listen_check_mode = 0;
+  ListenAddress listen_admin;
+  uint32_t listen_admin_mode = 0;
+  absl::optional<ListenAddress> listen_http;  // nothing = off
+
+  std::string store_path;
+  uint64_t store_map_bytes = 0;
+
+  std::string pack_path;  // empty = the built-in pack
+
+  std::string node_region;
+  Dialect node_dialect = Dialect::kUnspecified;
+  std::string node_name;
+  int64_t node_fleet_size = 0;
+  absl::optional<absl::Duration> node_clock_error;  // nothing = unknown
+
+  uint64_t limits_cells = 0;
+
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+
+  uint64_t decision_log_capacity = 0;
+  bool decision_log_allowed = false;
+
+  absl::Duration policy_max_age;  // zero = no bound
+
+  int64_t threads = 0;  // 0 = one a core
+  absl::Duration drain;
+};
+
+// One key. A member of the table below.
+struct ConfigKey {
+  const char* name;          // "listen.check"; as a flag "--listen-check"
+  const char* default_text;  // what an absent key means
+  const char* wanted;        // completes "wanted ..."
+  const char* help;
+  // INVALID_ARGUMENT with what is wrong, "wanted ..., got '...'", without the name of the key.
+  absl::Status (*set)(absl::string_view text, Config* config);
+  // As `set` would read it.
+  std::string (*get)(const Config& config);
+};
+absl::Span<const ConfigKey> ConfigKeys();
+std::string FlagOf(const ConfigKey& key);
+
+struct CommandLine {
+  std::string config_path;  // empty = no file
+  bool check_config = false;
+  std::string print;  // --help, --version: print this and exit with 0
+  std::vector<std::pair<const ConfigKey*, std::string>> overrides;
+};
+// INVALID_ARGUMENT for a flag that there is not, or one without its value.
+absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
+
+struct EffectiveConfig {
+  Config config;
+  // By index in ConfigKeys(): where the value comes from. "sluiced.yaml:12", "--listen-check" or "default".
+  std::vector<std::string> origins;
+};
+// Defaults, then the file, then the flags; then CheckConfig. INVALID_ARGUMENT with a line for each fault:
+// "sluiced.yaml:12: listen.check_mode: wanted an octal mode such as 0660, got 'rw'". Reads files; makes none.
+absl::StatusOr<EffectiveConfig> LoadConfig(const CommandLine& command_line);
+// The same from text that was read already. `file` is its name in messages. Does not look at paths.
+absl::StatusOr<EffectiveConfig> ReadConfig(absl::string_view file, const std::string& yaml,
+                                           const CommandLine& command_line);
+// What only the whole can say: paths that cannot be used, a listener that must not be open to others.
+absl::Status CheckConfig(const EffectiveConfig& effective);
+
+// YAML that LoadConfig reads back as the same configuration; each line says where its value comes from.
+std::string FormatConfig(const EffectiveConfig& effective);
+
+// Whether `address` is the default of its key: then, and only then, its missing folder is made.
+bool IsDefaultCheckAddress(const ListenAddress& address);
+bool IsDefaultAdminAddress(const ListenAddress& address);
+
+// "0.1.0"
+absl::string_view Version();
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_CONFIG_H_

@@ -1,0 +1,243 @@
+// The table of keys: each with its name, default, form and place in Config.
+#include <unistd.h>
+
+#include <limits>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "enforcement/check.h"
+#include "server/config.h"
+
+namespace sluice {
+namespace {
+
+absl::Status Wanted(absl::string_view wanted, absl::string_view got) {
+  return absl::InvalidArgumentError(absl::StrCat("wanted ", wanted, ", got '", got, "'"));
+}
+
+constexpr char kAddress[] = "unix:/PATH, HOST:PORT or [IPV6]:PORT";
+constexpr char kMode[] = "an octal mode such as 0660";
+constexpr char kBytes[] = "a number of bytes, also as 512MiB or 16GiB, from 1MiB to 64TiB";
+constexpr char kName[] = "a name of at most 256 bytes";
+constexpr char kDuration[] = "a duration such as 500ms, 10s or 48h";
+
+absl::Status SetAddress(absl::string_view text, ListenAddress* address) {
+  absl::StatusOr<ListenAddress> parsed = ParseListenAddress(text);
+  if (!parsed.ok()) return parsed.status();
+  *address = *std::move(parsed);
+  return absl::OkStatus();
+}
+
+absl::Status SetMode(absl::string_view text, uint32_t* mode) {
+  uint32_t value = 0;
+  if (text.empty() || text.size() > 5) return Wanted(kMode, text);
+  for (const char c : text) {
+    if (c < '0' || c > '7') return Wanted(kMode, text);
+    value = value * 8 + static_cast<uint32_t>(c - '0');
+  }
+  if (value > 0777) return Wanted(kMode, text);
+  *mode = value;
+  return absl::OkStatus();
+}
+
+template <typename Number>
+absl::Status SetNumber(absl::string_view text, absl::string_view wanted, Number least, Number most, Number* number) {
+  Number value;
+  if (!absl::SimpleAtoi(text, &value) || value < least || value > most) return Wanted(wanted, text);
+  *number = value;
+  return absl::OkStatus();
+}
+
+absl::Status SetBytes(absl::string_view text, uint64_t* bytes) {
+  struct Unit {
+    absl::string_view suffix;
+    int shift;
+  };
+  absl::string_view digits = text;
+  int shift = 0;
+  for (const Unit unit : {Unit{"KiB", 10}, Unit{"MiB", 20}, Unit{"GiB", 30}, Unit{"TiB", 40}}) {
+    if (absl::ConsumeSuffix(&digits, unit.suffix)) shift = unit.shift;
+  }
+  constexpr uint64_t kMost = uint64_t{64} << 40;
+  uint64_t value;
+  if (!absl::SimpleAtoi(digits, &value) || value > (kMost >> shift) || (value << shift) < (uint64_t{1} << 20)) {
+    return Wanted(kBytes, text);
+  }
+  *bytes = value << shift;
+  return absl::OkStatus();
+}
+
+std::string FormatBytes(uint64_t bytes) {
+  constexpr absl::string_view kUnits[] = {"", "KiB", "MiB", "GiB", "TiB"};
+  size_t unit = 0;
+  while (unit + 1 < std::size(kUnits) && bytes != 0 && bytes % 1024 == 0) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return absl::StrCat(bytes, kUnits[unit]);
+}
+
+absl::Status SetDuration(absl::string_view text, absl::string_view wanted, absl::Duration most,
+                         absl::Duration* duration) {
+  absl::Duration value;
+  if (!absl::ParseDuration(text, &value) || value < absl::ZeroDuration() || value > most) return Wanted(wanted, text);
+  *duration = value;
+  return absl::OkStatus();
+}
+
+absl::Status SetBool(absl::string_view text, bool* value) {
+  if (text == "true" || text == "on" || text == "yes") {
+    *value = true;
+  } else if (text == "false" || text == "off" || text == "no") {
+    *value = false;
+  } else {
+    return Wanted("true or false", text);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetName(absl::string_view text, std::string* name) {
+  if (text.size() > kIdBytesMax) return Wanted(kName, text);
+  *name = std::string(text);
+  return absl::OkStatus();
+}
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
+constexpr char kDefaultCheck[] = "unix:/run/sluice/check.sock";
+constexpr char kDefaultAdmin[] = "unix:/run/sluice/admin.sock";
+constexpr char kFleetSize[] = "a whole number from 1 to 100000";
+constexpr char kCells[] = "a whole number from 1024 to 4294967296";
+constexpr char kCapacity[] = "a whole number from 1 to 16777216";
+constexpr char kThreads[] = "a whole number from 0 to 1024";
+constexpr char kClockError[] = "a duration such as 500ms, or unknown";
+constexpr char kDrain[] = "a duration from 0s to 10m";
+
+using Text = absl::string_view;
+
+const ConfigKey kKeys[] = {
+    {"listen.check", kDefaultCheck, kAddress, "Where checks are answered (gRPC).",
+     [](Text text, Config* c) { return SetAddress(text, &c->listen_check); },
+     [](const Config& c) { return FormatListenAddress(c.listen_check); }},
+    {"listen.check_mode", "0660", kMode, "Permissions of the check socket, where it is a Unix socket.",
+     [](Text text, Config* c) { return SetMode(text, &c->listen_check_mode); },
+     [](const Config& c) { return absl::StrFormat("%04o", c.listen_check_mode); }},
+    {"listen.admin", kDefaultAdmin, kAddress, "Where policy is administered (gRPC). This machine only.",
+     [](Text text, Config* c) { return SetAddress(text, &c->listen_admin); },
+     [](const Config& c) { return FormatListenAddress(c.listen_admin); }},
+    {"listen.admin_mode", "0600", kMode, "Permissions of the admin socket, where it is a Unix socket.",
+     [](Text text, Config* c) { return SetMode(text, &c->listen_admin_mode); },
+     [](const Config& c) { return absl::StrFormat("%04o", c.listen_admin_mode); }},
+    {"listen.http", "127.0.0.1:9464", "HOST:PORT, [IPV6]:PORT or off",
+     "Where /metrics, /healthz and /readyz are served.",
+     [](Text text, Config* c) -> absl::Status {
+       c->listen_http = absl::nullopt;
+       if (text == "off") return absl::OkStatus();
+       ListenAddress address;
+       if (absl::Status status = SetAddress(text, &address); !status.ok()) return status;
+       if (address.is_unix()) return Wanted("HOST:PORT, [IPV6]:PORT or off", text);
+       c->listen_http = std::move(address);
+       return absl::OkStatus();
+     },
+     [](const Config& c) { return c.listen_http ? FormatListenAddress(*c.listen_http) : "off"; }},
+    {"store.path", "/var/lib/sluice", "an absolute path", "Folder of the policy store.",
+     [](Text text, Config* c) -> absl::Status {
+       if (!absl::StartsWith(text, "/")) return Wanted("an absolute path", text);
+       c->store_path = std::string(text);
+       return absl::OkStatus();
+     },
+     [](const Config& c) { return c.store_path; }},
+    {"store.map_bytes", "16GiB", kBytes, "The most that the store can grow to. Address space, not memory.",
+     [](Text text, Config* c) { return SetBytes(text, &c->store_map_bytes); },
+     [](const Config& c) { return FormatBytes(c.store_map_bytes); }},
+    {"pack", "", "a path, or nothing for the built-in pack", "Agreement pack to decide by.",
+     [](Text text, Config* c) {
+       c->pack_path = std::string(text);
+       return absl::OkStatus();
+     },
+     [](const Config& c) { return c.pack_path; }},
+    {"node.region", "cn", kName, "Where answers are served, for checks that do not say; cn is the mainland.",
+     [](Text text, Config* c) { return SetName(text, &c->node_region); },
+     [](const Config& c) { return c.node_region; }},
+    {"node.dialect", "generic", "generic, s3 or kodo", "HTTP dialect of answers to checks that name none.",
+     [](Text text, Config* c) -> absl::Status {
+       const absl::optional<Dialect> dialect = ParseDialect(absl::AsciiStrToUpper(text));
+       if (!dialect || *dialect == Dialect::kUnspecified) return Wanted("generic, s3 or kodo", text);
+       c->node_dialect = *dialect;
+       return absl::OkStatus();
+     },
+     [](const Config& c) { return absl::AsciiStrToLower(Name(c.node_dialect)); }},
+    {"node.name", "", kName, "Name of this node in the decision log; nothing = the host's name.",
+     [](Text text, Config* c) { return SetName(text.empty() ? Text(HostName()) : text, &c->node_name); },
+     [](const Config& c) { return c.node_name; }},
+    {"node.fleet_size", "1", kFleetSize, "How many sidecars share the limits that are fleet-wide.",
+     [](Text text, Config* c) { return SetNumber<int64_t>(text, kFleetSize, 1, 100000, &c->node_fleet_size); },
+     [](const Config& c) { return absl::StrCat(c.node_fleet_size); }},
+    {"node.clock_error", "1s", kClockError,
+     "How far the wall clock may be off; while unknown, nothing is relaxed by time.",
+     [](Text text, Config* c) -> absl::Status {
+       c->node_clock_error = absl::nullopt;
+       if (text == "unknown") return absl::OkStatus();
+       absl::Duration error;
+       if (absl::Status status = SetDuration(text, kClockError, absl::Hours(24), &error); !status.ok()) return status;
+       c->node_clock_error = error;
+       return absl::OkStatus();
+     },
+     [](const Config& c) { return c.node_clock_error ? absl::FormatDuration(*c.node_clock_error) : "unknown"; }},
+    {"limits.cells", "1048576", kCells, "Rates that can be counted at once, at 16 bytes each.",
+     [](Text text, Config* c) { return SetNumber<uint64_t>(text, kCells, 1024, uint64_t{1} << 32, &c->limits_cells); },
+     [](const Config& c) { return absl::StrCat(c.limits_cells); }},
+    {"log.level", "info", "debug, info, warning or error", "The least level that is logged.",
+     [](Text text, Config* c) -> absl::Status {
+       const absl::optional<LogLevel> level = ParseLogLevel(text);
+       if (!level) return Wanted("debug, info, warning or error", text);
+       c->log_level = *level;
+       return absl::OkStatus();
+     },
+     [](const Config& c) { return std::string(Name(c.log_level)); }},
+    {"log.format", "json", "json or text", "Form of the log on stderr.",
+     [](Text text, Config* c) -> absl::Status {
+       const absl::optional<LogFormat> format = ParseLogFormat(text);
+       if (!format) return Wanted("json or text", text);
+       c->log_format = *format;
+       return absl::OkStatus();
+     },
+     [](const Config& c) { return std::string(Name(c.log_format)); }},
+    {"decision_log.capacity", "65536", kCapacity, "Decisions kept in memory, the most recent ones.",
+     [](Text text, Config* c) {
+       return SetNumber<uint64_t>(text, kCapacity, 1, uint64_t{1} << 24, &c->decision_log_capacity);
+     },
+     [](const Config& c) { return absl::StrCat(c.decision_log_capacity); }},
+    {"decision_log.allowed", "true", "true or false", "Whether plain allows are kept too; clause 3.1.7 wants them.",
+     [](Text text, Config* c) { return SetBool(text, &c->decision_log_allowed); },
+     [](const Config& c) -> std::string { return c.decision_log_allowed ? "true" : "false"; }},
+    {"policy.max_age", "0s", kDuration, "Answer STALE_POLICY once the policy has not changed for so long; 0s = never.",
+     [](Text text, Config* c) { return SetDuration(text, kDuration, absl::Hours(24 * 3660), &c->policy_max_age); },
+     [](const Config& c) { return absl::FormatDuration(c.policy_max_age); }},
+    {"threads", "0", kThreads, "Threads that answer checks; 0 = one a core.",
+     [](Text text, Config* c) { return SetNumber<int64_t>(text, kThreads, 0, 1024, &c->threads); },
+     [](const Config& c) { return absl::StrCat(c.threads); }},
+    {"drain", "10s", kDrain, "At SIGTERM: how long calls under way may take to finish.",
+     [](Text text, Config* c) { return SetDuration(text, kDrain, absl::Minutes(10), &c->drain); },
+     [](const Config& c) { return absl::FormatDuration(c.drain); }},
+};
+
+}  // namespace
+
+absl::Span<const ConfigKey> ConfigKeys() { return kKeys; }
+
+std::string FlagOf(const ConfigKey& key) {
+  return absl::StrCat("--", absl::StrReplaceAll(key.name, {{".", "-"}, {"_", "-"}}));
+}
+
+bool IsDefaultCheckAddress(const ListenAddress& address) { return FormatListenAddress(address) == kDefaultCheck; }
+bool IsDefaultAdminAddress(const ListenAddress& address) { return FormatListenAddress(address) == kDefaultAdmin; }
+
+}  // namespace sluice

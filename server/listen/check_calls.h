@@ -1,0 +1,162 @@
+// The calls of CheckServer: state machines that one thread moves, each event of its completion queue a step. No locks,
+// since everything of a call happens on the thread of its queue. For check_server.cc alone.
+#ifndef SLUICE_SERVER_LISTEN_CHECK_CALLS_H_
+#define SLUICE_SERVER_LISTEN_CHECK_CALLS_H_
+
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/async_unary_call.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <deque>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/types/optional.h"
+#include "server/listen/checker.h"
+#include "server/listen/grpc_listener.h"
+#include "sluice/v1/check.grpc.pb.h"
+
+namespace sluice::internal {
+
+// Raw: messages arrive as bytes, so that what cannot be read is answered with INVALID_ARGUMENT and a reason, where gRPC
+// itself would say INTERNAL and nothing.
+using RawService = v1::Enforcement::WithRawMethod_Check<v1::Enforcement::WithRawMethod_CheckBatch<
+    v1::Enforcement::WithRawMethod_CheckStream<v1::Enforcement::WithRawMethod_Report<v1::Enforcement::Service>>>>;
+
+// Something that a completion queue hands back.
+class Event {
+ public:
+  virtual ~Event() = default;
+  virtual void Proceed(bool ok) = 0;
+};
+
+// What the calls of one thread share.
+struct Lane {
+  RawService* service = nullptr;
+  Checker* checker = nullptr;
+  std::unique_ptr<grpc::ServerCompletionQueue> queue;
+  bool closed = false;  // the queue takes nothing more
+};
+
+// INVALID_ARGUMENT where `bytes` are no `Message`. Reuses its memory.
+absl::Status Decode(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
+void Encode(const google::protobuf::Message& message, grpc::ByteBuffer* bytes);
+
+// Messages keep their memory for the next call, but not that of a giant.
+inline constexpr size_t kKeptBytesMax = size_t{256} << 10;
+
+// A unary method: waits for a call, answers it, and waits again, with the same messages. ServerContext cannot be used
+// twice; it is made anew in place. `Method` is one of those in check_server.cc.
+template <typename Method>
+class UnaryCall final : public Event {
+ public:
+  explicit UnaryCall(Lane* lane) : lane_(lane) { Arm(); }
+
+  void Proceed(bool ok) override {
+    if (!answering_) {
+      if (!ok) return;  // the server shuts down
+      answering_ = true;
+      Answer();
+      return;
+    }
+    // Whether or not the caller was still there: this call is over.
+    answering_ = false;
+    responder_.reset();
+    context_.reset();
+    if (!lane_->closed) Arm();
+  }
+
+ private:
+  void Arm() {
+    context_.emplace();
+    responder_.emplace(&*context_);
+    Method::Request(lane_->service, &*context_, &request_bytes_, &*responder_, lane_->queue.get(), this);
+  }
+
+  void Answer() {
+    absl::Status status = Decode(request_bytes_, &request_);
+    if (status.ok()) {
+      status = Method::Answer(lane_->checker, request_, &response_);
+    } else {
+      lane_->checker->OnUnreadable();
+    }
+    const bool giant = request_bytes_.Length() > kKeptBytesMax;
+    request_bytes_.Clear();
+    if (status.ok()) {
+      Encode(response_, &response_bytes_);
+      responder_->Finish(response_bytes_, grpc::Status::OK, this);
+    } else {
+      responder_->FinishWithError(ToGrpc(status), this);
+    }
+    if (giant) {
+      request_ = {};
+      response_ = {};
+    }
+  }
+
+  Lane* const lane_;
+  bool answering_ = false;
+  absl::optional<grpc::ServerContext> context_;
+  absl::optional<grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>> responder_;
+  grpc::ByteBuffer request_bytes_, response_bytes_;
+  typename Method::RequestMessage request_;
+  typename Method::ResponseMessage response_;
+};
+
+// CheckStream: reads ahead while answers are on their way out, up to a bound, and writes them in the order of the
+// requests. Answers that are ready together leave in one write to the socket.
+class StreamCall final {
+ public:
+  // Told when a caller was accepted, so that another call can wait for the next, and when this one is over for good.
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    virtual void OnAccepted() = 0;
+    virtual void OnOver(StreamCall* call) = 0;  // may destroy it
+  };
+
+  StreamCall(Lane* lane, Owner* owner);
+
+ private:
+  struct Step final : Event {
+    Step(StreamCall* call, void (StreamCall::*method)(bool)) : call(call), method(method) {}
+    void Proceed(bool ok) override { (call->*method)(ok); }
+    StreamCall* const call;
+    void (StreamCall::*const method)(bool);
+  };
+
+  void OnAccepted(bool ok);
+  void OnRead(bool ok);
+  void OnWritten(bool ok);
+  void OnFinished(bool ok);
+  // Starts whatever can be started now. The last thing that a step does: it may end this call.
+  void Pump();
+
+  static constexpr size_t kAnswersWaitingMax = 64;
+
+  Lane* const lane_;
+  Owner* const owner_;
+  Step accepted_{this, &StreamCall::OnAccepted};
+  Step read_{this, &StreamCall::OnRead};
+  Step written_{this, &StreamCall::OnWritten};
+  Step finished_{this, &StreamCall::OnFinished};
+
+  grpc::ServerContext context_;
+  grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> stream_{&context_};
+  grpc::ByteBuffer request_bytes_;
+  v1::CheckRequest request_;
+  v1::CheckResponse response_;
+  std::deque<grpc::ByteBuffer> answers_;
+  absl::Status status_;
+  bool reading_ = false;
+  bool writing_ = false;
+  bool read_all_ = false;  // nothing more is read: the caller is done, gone, or wrong
+  bool finishing_ = false;
+  bool over_ = false;
+};
+
+}  // namespace sluice::internal
+
+#endif  // SLUICE_SERVER_LISTEN_CHECK_CALLS_H_

@@ -1,0 +1,49 @@
+// sluice.v1.Enforcement over gRPC: one completion queue and one thread each, with call objects and messages that are
+// used again and again. 7 us of server CPU a call is the best that gRPC C++ gives, and this shape is how (DESIGN.md).
+#ifndef SLUICE_SERVER_LISTEN_CHECK_SERVER_H_
+#define SLUICE_SERVER_LISTEN_CHECK_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/listen/address.h"
+#include "server/listen/checker.h"
+
+namespace sluice {
+
+class CheckServer {
+ public:
+  struct Options {
+    ListenAddress address;
+    uint32_t mode = 0660;      // of a Unix socket
+    bool make_folder = false;  // of a Unix socket, where it is missing
+    int threads = 0;           // 0 = one a core
+  };
+
+  // Listens and answers when it returns. `checker` must outlive the server. Errors say which address and why.
+  static absl::StatusOr<std::unique_ptr<CheckServer>> Start(const Options& options, Checker* checker);
+  ~CheckServer();  // Shutdown without grace
+  CheckServer(const CheckServer&) = delete;
+  CheckServer& operator=(const CheckServer&) = delete;
+
+  // What grpc.health.v1 says from now on, of the node and of sluice.v1.Enforcement. Starts as NOT_SERVING. Thread-safe.
+  void SetServing(bool serving);
+
+  // Takes no new calls, gives those under way `grace` to finish, then cancels them. Blocks. A stream that its caller
+  // keeps open is cut at the end of the grace. Not thread-safe; again does nothing.
+  void Shutdown(absl::Duration grace);
+
+  // Where it listens, with the real port.
+  const ListenAddress& address() const;
+
+ private:
+  struct Impl;
+  explicit CheckServer(std::unique_ptr<Impl> impl);
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_LISTEN_CHECK_SERVER_H_

@@ -1,0 +1,281 @@
+// sluiced: the sidecar. The one file that knows every part: it makes them, in order, and takes them down again.
+//
+// Exit codes: 0 stopped as asked, 1 a failure at run time, 2 a wrong configuration or command line.
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "agreement/loader.h"
+#include "enforcement/clock.h"
+#include "enforcement/engine.h"
+#include "enforcement/limiter.h"
+#include "metrics/metrics.h"
+#include "server/admin/admin_server.h"
+#include "server/config.h"
+#include "server/http_server.h"
+#include "server/listen/check_server.h"
+#include "server/listen/checker.h"
+#include "server/log/logger.h"
+#include "server/readiness.h"
+#include "server/system_clock.h"
+#include "server/ticker.h"
+#include "store/decision_log.h"
+#include "store/policy_writer.h"
+#include "store/store.h"
+
+namespace sluice {
+namespace {
+
+constexpr int kStopped = 0;
+constexpr int kFailed = 1;
+constexpr int kMisconfigured = 2;
+
+constexpr absl::Duration kTick = absl::Seconds(1);
+
+void Complain(absl::string_view message) { fprintf(stderr, "sluiced: %s\n", std::string(message).c_str()); }
+
+// SIGTERM and SIGINT wait until somebody asks for them. Before the first thread starts, which then inherits it.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);  // a caller that hangs up is an error of one write, not the end of the process
+  return signals;
+}
+
+// Blocks until a stop signal comes; a second one kills at once.
+int AwaitStopSignal(const sigset_t& signals) {
+  int received = 0;
+  sigwait(&signals, &received);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  return received;
+}
+
+// The parts, in the order in which they are made; destroyed the other way round.
+class Node {
+ public:
+  Node(const Config& config, std::unique_ptr<const Pack> pack)
+      : config_(config),
+        logger_(config.log_level, config.log_format),
+        pack_(std::move(pack)),
+        system_clock_(config.node_clock_error),
+        limiter_({.cells = static_cast<size_t>(config.limits_cells)}),
+        index_(pack_.get()),
+        engine_(pack_.get(), &index_, &limiter_,
+                NodeOptions{config.node_region, config.node_dialect, static_cast<int>(config.node_fleet_size)}),
+        metrics_({std::string(Version()), pack_->name, pack_->digest}),
+        decision_log_({.capacity = static_cast<size_t>(config.decision_log_capacity),
+                       .log_allowed = config.decision_log_allowed,
+                       .node = config.node_name}) {
+    RouteLibraryLogs(&logger_);
+  }
+
+  ~Node() { RouteLibraryLogs(nullptr); }
+
+  // Opens the store, loads the policy and starts to listen.
+  absl::Status Start() {
+    logger_.Info("agreement pack", {{"name", pack_->name},
+                                    {"version", pack_->version},
+                                    {"digest", pack_->digest},
+                                    {"path", config_.pack_path.empty() ? "built in" : config_.pack_path}});
+    if (absl::Status status = LoadPolicy(); !status.ok()) return status;
+    SetSources();
+    return Listen();
+  }
+
+  // Answers until a stop signal comes, then drains.
+  void Run(const sigset_t& signals) {
+    Refresh();
+    Ticker ticker(kTick, [this] { Tick(); });
+    logger_.Info("started", {{"version", Version()}, {"ready", readiness_.ready()}, {"state", readiness_.Text()}});
+    const int received = AwaitStopSignal(signals);
+    logger_.Info("stopping", {{"signal", received == SIGTERM ? "SIGTERM" : "SIGINT"},
+                              {"drain", absl::FormatDuration(config_.drain)}});
+    ticker.Stop();
+    readiness_.Drain();
+    Refresh();
+    const absl::Time deadline = absl::Now() + config_.drain;
+    check_server_->Shutdown(config_.drain);
+    admin_server_->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
+    logger_.Info("stopped", {{"revision", store_->revision()}});
+  }
+
+  const Logger& logger() const { return logger_; }
+
+ private:
+  absl::Status LoadPolicy() {
+    absl::StatusOr<std::unique_ptr<Store>> store =
+        Store::Open({.path = config_.store_path, .map_bytes = static_cast<size_t>(config_.store_map_bytes)});
+    if (!store.ok()) return store.status();
+    store_ = *std::move(store);
+    clock_ = std::make_unique<PolicyClock>(&system_clock_, store_->policy_time());
+    absl::StatusOr<std::unique_ptr<PolicyWriter>> writer =
+        PolicyWriter::Create(store_.get(), &index_, pack_.get(), &metrics_,
+                             [this](const PolicyEvent& event) { engine_.TakeOver(event, clock_->Now()); });
+    if (!writer.ok()) return writer.status();
+    writer_ = *std::move(writer);
+    logger_.Info("policy loaded", {{"store", config_.store_path},
+                                   {"revision", store_->revision()},
+                                   {"accounts", index_.Read()->accounts()},
+                                   {"bytes", store_->used_bytes()},
+                                   {"bytes_bound", store_->map_bytes()}});
+    return absl::OkStatus();
+  }
+
+  absl::Status Listen() {
+    checker_ = std::make_unique<Checker>(&engine_, clock_.get(), &readiness_, &metrics_,
+                                         std::vector<DecisionObserver*>{&metrics_, &decision_log_});
+    absl::StatusOr<std::unique_ptr<CheckServer>> check_server =
+        CheckServer::Start({.address = config_.listen_check,
+                            .mode = config_.listen_check_mode,
+                            .make_folder = IsDefaultCheckAddress(config_.listen_check),
+                            .threads = static_cast<int>(config_.threads)},
+                           checker_.get());
+    if (!check_server.ok()) return Named("listen.check", check_server.status());
+    check_server_ = *std::move(check_server);
+    logger_.Info("listening", {{"for", "checks"}, {"address", FormatListenAddress(check_server_->address())}});
+
+    absl::StatusOr<std::unique_ptr<AdminServer>> admin_server =
+        AdminServer::Start({.address = config_.listen_admin,
+                            .mode = config_.listen_admin_mode,
+                            .make_folder = IsDefaultAdminAddress(config_.listen_admin)},
+                           {.engine = &engine_,
+                            .store = store_.get(),
+                            .writer = writer_.get(),
+                            .decisions = &decision_log_,
+                            .clock = clock_.get(),
+                            .on_applied = [this] { Refresh(); }});
+    if (!admin_server.ok()) return Named("listen.admin", admin_server.status());
+    admin_server_ = *std::move(admin_server);
+    admin_started_.store(true, std::memory_order_release);
+    logger_.Info("listening", {{"for", "administration"}, {"address", FormatListenAddress(admin_server_->address())}});
+
+    if (!config_.listen_http) return absl::OkStatus();
+    absl::StatusOr<std::unique_ptr<HttpServer>> http_server = HttpServer::Start(
+        *config_.listen_http,
+        {.metrics = [this] { return metrics_.Text(); },
+         .readyz =
+             [this] {
+               return HttpReply{readiness_.ready() ? 200 : 503, absl::StrCat(readiness_.Text(), "\n")};
+             }},
+        &logger_);
+    if (!http_server.ok()) return Named("listen.http", http_server.status());
+    http_server_ = *std::move(http_server);
+    logger_.Info("listening",
+                 {{"for", "metrics and health"}, {"address", FormatListenAddress(http_server_->address())}});
+    return absl::OkStatus();
+  }
+
+  void SetSources() {
+    using Source = Metrics::Source;
+    metrics_.SetSource(Source::kDecisionLogDropped, [this] { return static_cast<double>(decision_log_.dropped()); });
+    metrics_.SetSource(Source::kPolicyRevision, [this] { return static_cast<double>(store_->revision()); });
+    metrics_.SetSource(Source::kPolicyAgeSeconds, [this] { return absl::ToDoubleSeconds(PolicyAge()); });
+    metrics_.SetSource(Source::kStoreBytes, [this] { return static_cast<double>(store_->used_bytes()); });
+    metrics_.SetSource(Source::kStoreBoundBytes, [this] { return static_cast<double>(store_->map_bytes()); });
+    metrics_.SetSource(Source::kLimiterCells, [this] { return static_cast<double>(limiter_.cells()); });
+    metrics_.SetSource(Source::kLimiterEvictedLive, [this] { return static_cast<double>(limiter_.evicted_live()); });
+    metrics_.SetSource(Source::kLimiterLeases, [this] { return static_cast<double>(limiter_.leases()); });
+    metrics_.SetSource(Source::kReady, [this] { return readiness_.ready() ? 1.0 : 0.0; });
+  }
+
+  // Since the last change; zero where there was none.
+  absl::Duration PolicyAge() const {
+    if (!index_.Read()->ready()) return absl::ZeroDuration();
+    return std::max(absl::ZeroDuration(), clock_->Now().wall - store_->policy_time());
+  }
+
+  // Brings what health says up to date. Any thread.
+  void Refresh() {
+    const bool has_policy = index_.Read()->ready();
+    const bool bounded = config_.policy_max_age > absl::ZeroDuration();
+    readiness_.SetHasPolicy(has_policy);
+    readiness_.SetStale(bounded && PolicyAge() > config_.policy_max_age);
+    check_server_->SetServing(readiness_.ready());
+    // An event may be applied before Listen has come to the next line.
+    if (admin_started_.load(std::memory_order_acquire)) admin_server_->SetServing(readiness_.ready());
+  }
+
+  void Tick() {
+    const absl::Status status = writer_->Tick(clock_->Now());
+    // Every second the same would drown the rest.
+    if (!status.ok() && status != last_tick_) logger_.Error("announcements", {{"error", status.ToString()}});
+    last_tick_ = status;
+    Refresh();
+  }
+
+  static absl::Status Named(absl::string_view key, const absl::Status& status) {
+    return absl::Status(status.code(), absl::StrCat(key, ": ", status.message()));
+  }
+
+  const Config config_;
+  const Logger logger_;
+  const std::unique_ptr<const Pack> pack_;
+  const SystemClock system_clock_;
+  Limiter limiter_;
+  PolicyIndex index_;
+  Engine engine_;
+  Readiness readiness_;
+  Metrics metrics_;
+  DecisionLog decision_log_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<PolicyClock> clock_;
+  std::unique_ptr<PolicyWriter> writer_;
+  std::unique_ptr<Checker> checker_;
+  std::unique_ptr<CheckServer> check_server_;
+  std::unique_ptr<AdminServer> admin_server_;
+  std::atomic<bool> admin_started_{false};
+  std::unique_ptr<HttpServer> http_server_;
+  absl::Status last_tick_;
+};
+
+int Main(int argc, char** argv) {
+  const absl::StatusOr<CommandLine> command_line = ParseCommandLine(argc, argv);
+  if (!command_line.ok()) {
+    Complain(command_line.status().message());
+    return kMisconfigured;
+  }
+  if (!command_line->print.empty()) {
+    printf("%s", command_line->print.c_str());
+    return kStopped;
+  }
+  const absl::StatusOr<EffectiveConfig> effective = LoadConfig(*command_line);
+  if (!effective.ok()) {
+    Complain(effective.status().message());
+    return kMisconfigured;
+  }
+  const Config& config = effective->config;
+  absl::StatusOr<std::unique_ptr<const Pack>> pack =
+      config.pack_path.empty() ? LoadDefaultPack() : LoadPackFile(config.pack_path);
+  if (!pack.ok()) {
+    Complain(absl::StrCat("pack: ", pack.status().message()));
+    return kMisconfigured;
+  }
+  if (command_line->check_config) {
+    printf("%s", FormatConfig(*effective).c_str());
+    return kStopped;
+  }
+
+  const sigset_t signals = BlockStopSignals();
+  Node node(config, *std::move(pack));
+  if (const absl::Status status = node.Start(); !status.ok()) {
+    node.logger().Error("cannot start", {{"error", status.message()}});
+    return kFailed;
+  }
+  node.Run(signals);
+  return kStopped;
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) { return sluice::Main(argc, argv); }

@@ -1,0 +1,116 @@
+#include "server/http_server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/ticker.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// The whole answer to one request, head and body.
+std::string Ask(int port, const std::string& request_line) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    const std::string request = request_line + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    EXPECT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+    char buffer[4096];
+    for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, static_cast<size_t>(n));
+  }
+  close(fd);
+  return answer;
+}
+
+class HttpServerTest : public testing::Test {
+ protected:
+  HttpServerTest() {
+    ListenAddress address;
+    address.host = "127.0.0.1";
+    auto server = HttpServer::Start(
+        address, {.metrics = [] { return std::string("sluice_ready 1\n"); }, .readyz = [this] { return ready_; }},
+        nullptr);
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  std::string Get(const std::string& path) { return Ask(server_->address().port, "GET " + path); }
+
+  HttpReply ready_{200, "ready\n"};
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpServerTest, ServesMetricsInTheExpositionFormat) {
+  const std::string answer = Get("/metrics");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Type: text/plain; version=0.0.4"));
+  EXPECT_THAT(answer, HasSubstr("\r\n\r\nsluice_ready 1\n"));
+}
+
+TEST_F(HttpServerTest, IsAliveWhileItIsNotReady) {
+  ready_ = {503, "draining\n"};
+  EXPECT_THAT(Get("/healthz"), StartsWith("HTTP/1.1 200 OK\r\n"));
+  const std::string answer = Get("/readyz");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
+  EXPECT_THAT(answer, HasSubstr("draining"));
+}
+
+TEST_F(HttpServerTest, SaysReady) { EXPECT_THAT(Get("/readyz"), StartsWith("HTTP/1.1 200 OK\r\n")); }
+
+TEST_F(HttpServerTest, AnswersHeadWithoutABody) {
+  const std::string answer = Ask(server_->address().port, "HEAD /metrics");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 15\r\n"));
+  EXPECT_THAT(answer, Not(HasSubstr("sluice_ready")));
+}
+
+TEST_F(HttpServerTest, ServesNothingElse) {
+  EXPECT_THAT(Get("/"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(Get("/metrics/deeper"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(Get("/etc/passwd"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(Ask(server_->address().port, "POST /metrics"), StartsWith("HTTP/1.1 405"));
+}
+
+TEST_F(HttpServerTest, NamesAnAddressThatIsTaken) {
+  const auto second = HttpServer::Start(server_->address(), {}, nullptr);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()),
+              HasSubstr("cannot listen on 127.0.0.1:" + std::to_string(server_->address().port)));
+}
+
+TEST(TickerTest, StopsAtOnceInTheMiddleOfAPeriod) {
+  int ticks = 0;
+  {
+    Ticker ticker(absl::Hours(1), [&ticks] { ++ticks; });
+  }
+  EXPECT_EQ(ticks, 0);
+}
+
+TEST(TickerTest, KeepsTicking) {
+  absl::Mutex mutex;
+  int ticks = 0;
+  Ticker ticker(absl::Milliseconds(1), [&] {
+    absl::MutexLock lock(&mutex);
+    ++ticks;
+  });
+  absl::MutexLock lock(&mutex);
+  mutex.Await(absl::Condition(
+      +[](int* count) { return *count >= 3; }, &ticks));
+  EXPECT_GE(ticks, 3);
+}
+
+}  // namespace
+}  // namespace sluice

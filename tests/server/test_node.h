@@ -1,0 +1,151 @@
+// A node without listeners in the process of a test: real store, real engine, simulated clock.
+#ifndef SLUICE_TESTS_SERVER_TEST_NODE_H_
+#define SLUICE_TESTS_SERVER_TEST_NODE_H_
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "agreement/loader.h"
+#include "enforcement/clock.h"
+#include "enforcement/engine.h"
+#include "enforcement/limiter.h"
+#include "gtest/gtest.h"
+#include "metrics/metrics.h"
+#include "server/admin/admin_server.h"
+#include "server/listen/address.h"
+#include "server/listen/checker.h"
+#include "server/readiness.h"
+#include "store/decision_log.h"
+#include "store/policy_writer.h"
+#include "store/store.h"
+
+namespace sluice {
+
+// A folder that goes with the test. Short, since the path of a socket is.
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string pattern = testing::TempDir() + "/sluice.XXXXXX";
+    path_ = mkdtemp(pattern.data()) != nullptr ? pattern : "";
+    EXPECT_FALSE(path_.empty());
+  }
+  ~TempFolder() {
+    if (!path_.empty()) std::filesystem::remove_all(path_);
+  }
+  std::string Below(const std::string& name) const { return path_ + "/" + name; }
+  ListenAddress Socket(const std::string& name) const {
+    ListenAddress address;
+    address.path = Below(name);
+    return address;
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// Stands still until it is moved.
+class SimulatedClock final : public Clock {
+ public:
+  Moment Now() const override {
+    absl::MutexLock lock(&mutex_);
+    Moment moment;
+    moment.wall = wall_;
+    moment.mono.ns = absl::ToUnixNanos(wall_);
+    return moment;
+  }
+  void Advance(absl::Duration by) {
+    absl::MutexLock lock(&mutex_);
+    wall_ += by;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  absl::Time wall_ = absl::FromUnixSeconds(1767196800);  // 2026-01-01T00:00:00+08:00
+};
+
+class TestNode {
+ public:
+  TestNode() {
+    auto pack = LoadDefaultPack();
+    EXPECT_TRUE(pack.ok()) << pack.status();
+    pack_ = *std::move(pack);
+    index_ = std::make_unique<PolicyIndex>(pack_.get());
+    limiter_ = std::make_unique<Limiter>(Limiter::Options{.cells = 4096});
+    engine_ = std::make_unique<Engine>(pack_.get(), index_.get(), limiter_.get(), NodeOptions{.region = "cn"});
+    auto store = Store::Open({.path = folder_.Below("store"), .map_bytes = size_t{64} << 20, .sync = false});
+    EXPECT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+    auto writer = PolicyWriter::Create(store_.get(), index_.get(), pack_.get(), &metrics_,
+                                       [this](const PolicyEvent& event) { engine_->TakeOver(event, clock_.Now()); });
+    EXPECT_TRUE(writer.ok()) << writer.status();
+    writer_ = *std::move(writer);
+    checker_ = std::make_unique<Checker>(engine_.get(), &clock_, &readiness_, &metrics_,
+                                         std::vector<DecisionObserver*>{&metrics_, &decisions_});
+  }
+
+  // Applies one change at the clock's time, by the first role that may send it.
+  Outcome Apply(Change change) {
+    PolicyEvent event;
+    event.role = RoleFor(change);
+    event.change = std::move(change);
+    auto result = writer_->Apply({event}, clock_.Now());
+    EXPECT_TRUE(result.ok()) << result.status();
+    if (!result.ok()) return Outcome::kUnspecified;
+    EXPECT_EQ(result->results[0].error, "");
+    return result->results[0].outcome;
+  }
+
+  // An active account u1 with the bucket b1.
+  void OpenU1() {
+    Apply(OpenAccount{"u1"});
+    Apply(Paid{"u1"});
+    Apply(BindBucket{"b1", "u1", "cn"});
+  }
+
+  Role RoleFor(const Change& change) const { return pack_->roles[change.index()].front(); }
+
+  AdminServer::Parts AdminParts() {
+    AdminServer::Parts parts;
+    parts.engine = engine_.get();
+    parts.store = store_.get();
+    parts.writer = writer_.get();
+    parts.decisions = &decisions_;
+    parts.clock = &clock_;
+    return parts;
+  }
+
+  const TempFolder& folder() const { return folder_; }
+  SimulatedClock& clock() { return clock_; }
+  Readiness& readiness() { return readiness_; }
+  Metrics& metrics() { return metrics_; }
+  Engine& engine() { return *engine_; }
+  PolicyWriter& writer() { return *writer_; }
+  Store& store() { return *store_; }
+  Checker& checker() { return *checker_; }
+
+ private:
+  TempFolder folder_;
+  SimulatedClock clock_;
+  Readiness readiness_;
+  Metrics metrics_{{"test", "default", ""}};
+  DecisionLog decisions_{DecisionLog::Options{.capacity = 1024, .node = "n1"}};
+  std::unique_ptr<const Pack> pack_;
+  std::unique_ptr<PolicyIndex> index_;
+  std::unique_ptr<Limiter> limiter_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<PolicyWriter> writer_;
+  std::unique_ptr<Checker> checker_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_SERVER_TEST_NODE_H_
