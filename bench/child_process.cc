@@ -1,0 +1,123 @@
+#include "bench/child_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice::bench {
+namespace {
+
+absl::Status SystemError(absl::string_view what) {
+  return absl::InternalError(absl::StrCat(what, ": ", strerror(errno)));
+}
+
+}  // namespace
+
+std::vector<int> Cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+bool PinTo(int core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
+absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const std::vector<std::string>& arguments, int core,
+                                                                  absl::Duration patience) {
+  int to_child[2], from_child[2];
+  if (pipe2(to_child, O_CLOEXEC) != 0) return SystemError("pipe");
+  if (pipe2(from_child, O_CLOEXEC) != 0) {
+    close(to_child[0]);
+    close(to_child[1]);
+    return SystemError("pipe");
+  }
+  std::vector<std::string> words = {"/proc/self/exe"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+
+  const pid_t pid = fork();
+  if (pid == 0) {
+    // Between fork and exec: nothing that locks or allocates.
+    dup2(to_child[0], STDIN_FILENO);
+    dup2(from_child[1], STDOUT_FILENO);
+    if (core >= 0) PinTo(core);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  close(to_child[0]);
+  close(from_child[1]);
+  if (pid < 0) {
+    close(to_child[1]);
+    close(from_child[0]);
+    return SystemError("fork");
+  }
+  std::unique_ptr<ChildProcess> child(new ChildProcess(pid, to_child[1], from_child[0]));
+  pollfd ready = {from_child[0], POLLIN, 0};
+  int polled = 0;
+  do {
+    polled = poll(&ready, 1, static_cast<int>(absl::ToInt64Milliseconds(patience)));
+  } while (polled < 0 && errno == EINTR);
+  char byte = 0;
+  if (polled <= 0) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("server ", arguments.front(), ": not ready within ", absl::FormatDuration(patience)));
+  }
+  if (read(from_child[0], &byte, 1) != 1) {
+    return absl::InternalError(absl::StrCat("server ", arguments.front(), ": ended before it was ready"));
+  }
+  return child;
+}
+
+ChildProcess::~ChildProcess() {
+  close(to_child_);
+  close(from_child_);
+  int status = 0;
+  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+}
+
+absl::Duration ChildProcess::CpuTime() const {
+  clockid_t clock;
+  timespec used = {};
+  if (clock_getcpuclockid(pid_, &clock) == 0) clock_gettime(clock, &used);
+  return absl::DurationFromTimespec(used);
+}
+
+int64_t ChildProcess::ResidentBytes() const {
+  std::ifstream file(absl::StrCat("/proc/", pid_, "/statm"));
+  int64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+void ChildProcess::ServeUntilToldToStop() {
+  char byte = '\n';
+  if (write(STDOUT_FILENO, &byte, 1) != 1) return;
+  // The end of the file: the parent closed its side, or is gone.
+  while (true) {
+    const ssize_t got = read(STDIN_FILENO, &byte, 1);
+    if (got == 0 || (got < 0 && errno != EINTR)) return;
+  }
+}
+
+}  // namespace sluice::bench

@@ -1,0 +1,24 @@
+// The two servers that grpc_bench.cc drives, each the whole of a process. Both answer sluice.v1.Enforcement.Check, with
+// one completion queue and one thread.
+#ifndef SLUICE_BENCH_GRPC_SERVERS_H_
+#define SLUICE_BENCH_GRPC_SERVERS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "bench/fixture.h"
+
+namespace sluice::bench {
+
+// Answers every call with the bytes `answer`, read by nobody and made by nobody: what gRPC itself costs. Returns when
+// the parent is done.
+absl::Status ServeEcho(const std::string& socket, const std::string& answer);
+
+// The real check server of server/listen, over a policy of `sizes` with three default request limits (account, bucket,
+// address). On `socket` with the observers that sluiced has: metrics and the decision log, which keeps every decision.
+// On `bare_socket` with the metrics alone. Returns when the parent is done.
+absl::Status ServeChecks(const std::string& socket, const std::string& bare_socket, const Sizes& sizes);
+
+}  // namespace sluice::bench
+
+#endif  // SLUICE_BENCH_GRPC_SERVERS_H_

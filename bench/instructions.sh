@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Counts the instructions of one check with valgrind's callgrind, case by case, and shows where they go. Nothing but
+# Engine::Check is counted: neither building the policy nor asking the question. Counts do not depend on what else the
+# machine does; they say nothing about waiting for memory.
+#
+#   bench/instructions.sh FOLDER_OF_PROGRAMS [LINES]
+#
+# LINES: how many functions to show of each case (default 12). Needs valgrind.
+set -euo pipefail
+
+programs=$(cd "${1:?usage: instructions.sh FOLDER_OF_PROGRAMS [LINES]}" && pwd)
+lines=${2:-12}
+command -v valgrind >/dev/null || {
+  echo "instructions.sh: valgrind is not installed: apt-get install valgrind" >&2
+  exit 2
+}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+readonly count=2000
+
+for case in check/allow_owner check/allow_cdn check/allow_cdn_1_limit check/allow_cdn_3_limits check/allow_cdn_5_limits \
+  check/deny_flag check/deny_freeze; do
+  out=$work/${case#check/}
+  valgrind --tool=callgrind --callgrind-out-file="$out" --collect-atstart=no \
+    --toggle-collect='sluice::Engine::Check(sluice::CheckInput const&, sluice::Moment)' \
+    "$programs/sluice_engine_bench" --accounts 200 --buckets 400 --flags 2000 --count "$count" --case "$case" \
+    >"$work/log" 2>&1 || {
+    cat "$work/log" >&2
+    exit 1
+  }
+  total=$(sed -n 's/^summary: //p; s/^totals: //p' "$out" | head -n 1)
+  printf '%-28s %6d instructions a check\n' "$case" $((total / count))
+  # Shares of all: of functions with what they call, then of their own.
+  for inclusive in yes no; do
+    [[ $inclusive == yes ]] && echo '  with what they call' || echo '  their own'
+    callgrind_annotate --threshold=100 "--inclusive=$inclusive" --auto=no --show-percs=yes "$out" 2>/dev/null |
+      sed -n 's/^ *[0-9,]* *( *\([0-9.]*%\)) *\(.*\)$/\1 \2/p' |
+      sed -E '/PROGRAM TOTALS|sluice::bench|_start|libc_start|: ?\(below main\)|:main/d; s#[^ ]*/##; s/ \[[^]]*\]$//; s/absl::debian[0-9]:://g' |
+      awk -v lines="$lines" 'NR <= lines { print "    " substr($0, 1, 150) }'
+  done
+done

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Runs both benchmarks, prints a table each, and writes every figure to FOLDER_OF_PROGRAMS/../bench-results.json.
+#
+#   bench/run.sh FOLDER_OF_PROGRAMS [--short]
+#
+# --short: a small policy, a moment each, for the tests: the figures say nothing, the answers are checked all the same.
+# Exit code 0 where every answer was the one it must be, else 1. How fast anything was never fails a run.
+set -euo pipefail
+
+programs=$(cd "${1:?usage: run.sh FOLDER_OF_PROGRAMS [--short]}" && pwd)
+mode=${2:-}
+case $mode in
+  '' | --short) ;;
+  *)
+    echo "run.sh: no option '$mode'; wanted --short or none" >&2
+    exit 2
+    ;;
+esac
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+if [[ -n $mode ]]; then
+  results=$programs/../bench-results-short.json
+  engine=(--accounts 1000 --buckets 2000 --flags 10000 --benchmark_min_time=0.005)
+  grpc=(--accounts 1000 --buckets 2000 --flags 10000 --rounds 1 --seconds 0.2)
+else
+  results=$programs/../bench-results.json
+  # Repetitions in random order: a machine that grows slower meets all alike.
+  engine=(--benchmark_min_time=0.2 --benchmark_repetitions=7 --benchmark_enable_random_interleaving=true)
+  grpc=()
+fi
+
+commit=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+[[ -z $(git -C "$root" status --porcelain 2>/dev/null) ]] || commit+=', changed since'
+machine="$(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"
+build=$(sed -n 's/^CMAKE_BUILD_TYPE:[^=]*=//p' "$programs/../CMakeCache.txt" 2>/dev/null || true)
+printf 'machine: %s\ncommit:  %s\nbuild:   %s\ncommand: bench/run.sh %s\n' "$machine" "$commit" "${build:-unknown}" "$mode"
+
+failed=0
+printf '\nThe engine alone, in process\n'
+"$programs/sluice_engine_bench" "${engine[@]}" --benchmark_out="$work/engine.json" --benchmark_out_format=json \
+  2>"$work/notes" || failed=1
+# Google Benchmark's notes on the machine are of no use here; what is an error is.
+[[ $failed == 0 ]] || cat "$work/notes" >&2
+
+printf '\nCheck over gRPC, beside an empty echo service\n'
+"$programs/sluice_grpc_bench" "${grpc[@]}" --json "$work/grpc.json" || failed=1
+
+json_text() { sed 's/\\/\\\\/g; s/"/\\"/g' <<<"$1"; }
+{
+  printf '{"machine": "%s", "commit": "%s", "build": "%s",\n"engine": ' \
+    "$(json_text "$machine")" "$(json_text "$commit")" "$(json_text "$build")"
+  cat "$work/engine.json" 2>/dev/null || printf 'null\n'
+  printf ', "grpc": '
+  cat "$work/grpc.json" 2>/dev/null || printf 'null\n'
+  printf '}\n'
+} >"$results"
+printf '\nwritten: %s\n' "$(realpath --relative-to="$PWD" "$results" 2>/dev/null || echo "$results")"
+exit "$failed"
