@@ -88,6 +88,7 @@ struct Side {
 
 double MedianOf(const std::vector<Round>& rounds, double Round::*member) {
   std::vector<double> values;
+  values.reserve(rounds.size());
   for (const Round& round : rounds) values.push_back(round.*member);
   return Median(std::move(values));
 }
@@ -95,6 +96,7 @@ double MedianOf(const std::vector<Round>& rounds, double Round::*member) {
 // The median over the rounds of this side's figure divided by the first side's of the same round.
 double RatioOf(const std::vector<Round>& rounds, const std::vector<Round>& first, double Round::*member) {
   std::vector<double> values;
+  values.reserve(rounds.size());
   for (size_t i = 0; i < rounds.size(); ++i) values.push_back(rounds[i].*member / (first[i].*member));
   return Median(std::move(values));
 }
@@ -197,6 +199,7 @@ absl::StatusOr<bool> Measure(const Flags& flags) {
        absl::StrCat("--flags=", flags.sizes.flags)},
       server_core, absl::Minutes(5));
   if (!checks.ok()) return checks.status();
+  const int64_t resident = (*checks)->ResidentBytes();
   auto check_load = std::make_unique<Load>(check_socket, &requests, /*check=*/true);
   const absl::StatusOr<std::string> answer = check_load->CallOnce(requests.front());
   if (!answer.ok()) return answer.status();
@@ -229,8 +232,8 @@ absl::StatusOr<bool> Measure(const Flags& flags) {
     }
   }
   PrintTable(sides);
-  const int64_t resident = (*checks)->ResidentBytes();
-  std::printf("resident memory of the check server: %.0f MB\n", static_cast<double>(resident) / 1e6);
+  std::printf("resident memory of the check server: %.0f MB with the policy loaded, %.0f MB at the end\n",
+              static_cast<double>(resident) / 1e6, static_cast<double>((*checks)->ResidentBytes()) / 1e6);
   if (!flags.json.empty()) right &= WriteJson(flags, sides, resident);
   return right;
 }

@@ -87,6 +87,7 @@ absl::Status ServeEcho(const std::string& socket, const std::string& answer) {
   const grpc::Slice slice(answer);
   const grpc::ByteBuffer bytes(&slice, 1);
   std::vector<std::unique_ptr<EchoCall>> calls;
+  calls.reserve(kEchoCalls);
   for (int i = 0; i < kEchoCalls; ++i) calls.push_back(std::make_unique<EchoCall>(&service, queue.get(), &bytes));
   std::thread thread([&] {
     void* tag;

@@ -30,12 +30,17 @@ for case in check/allow_owner check/allow_cdn check/allow_cdn_1_limit check/allo
   }
   total=$(sed -n 's/^summary: //p; s/^totals: //p' "$out" | head -n 1)
   printf '%-28s %6d instructions a check\n' "$case" $((total / count))
-  # Shares of all: of functions with what they call, then of their own.
+  # Shares of all: of functions with what they call, then of their own. A function stands in callgrind's list once for each
+  # file that it was inlined from: of the first the largest is meant, of the second the sum.
   for inclusive in yes no; do
     [[ $inclusive == yes ]] && echo '  with what they call' || echo '  their own'
     callgrind_annotate --threshold=100 "--inclusive=$inclusive" --auto=no --show-percs=yes "$out" 2>/dev/null |
-      sed -n 's/^ *[0-9,]* *( *\([0-9.]*%\)) *\(.*\)$/\1 \2/p' |
-      sed -E '/PROGRAM TOTALS|sluice::bench|_start|libc_start|: ?\(below main\)|:main/d; s#[^ ]*/##; s/ \[[^]]*\]$//; s/absl::debian[0-9]:://g' |
-      awk -v lines="$lines" 'NR <= lines { print "    " substr($0, 1, 150) }'
+      sed -nE 's/^ *[0-9,]* *\( *([0-9.]*)%\) *[^ :]*:(.*)$/\1 \2/p' |
+      sed -E '/PROGRAM TOTALS|sluice::bench|libc_start|below main|^[0-9.]* main( |$)|0x[0-9a-f]{8}/d; s/ \[[^]]*\]$//; s/\[abi:cxx11\]//g; s/absl::debian[0-9]+:://g
+              s/std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> ?>/std::string/g' |
+      awk -v inclusive="$inclusive" '
+        { share = $1; sub(/^[^ ]* /, ""); if (inclusive == "no") of[$0] += share; else if (share > of[$0]) of[$0] = share }
+        END { for (name in of) printf "%6.2f%% %s\n", of[name], name }' |
+      sort -rn | awk -v lines="$lines" 'NR <= lines { print "  " substr($0, 1, 140) }'
   done
 done

@@ -38,7 +38,7 @@ void CheckFlags::AddTo(CLI::App* app) {
   app->add_option("--requester", requester, "the account that signed the request; none: anonymous");
   app->add_option("--owner", owner, "the account that owns the resource; none: found by bucket or host");
   app->add_option("--region", region, "where the answer is served; none: the node's region");
-  app->add_option("--hash", hashes, "content as ALGORITHM:DIGEST; may be given again");
+  app->add_option("--hash", hashes, "content as ALGORITHM:DIGEST; may be given again")->allow_extra_args(false);
   app->add_option("--bytes", bytes, "length of the body, 0 where it is unknown")->check(CLI::NonNegativeNumber);
   app->add_option("--principal", principal, "MODERATION, LIFECYCLE or EVIDENCE_READER");
   app->add_option("--dialect", dialect, "of the HTTP hint: GENERIC, S3 or KODO; none: the node's");

@@ -99,7 +99,9 @@ void AddLimitCommands(CLI::App* app, Session* session) {
   command->add_option("--scope", set->scope, "ACCOUNT, BUCKET, OBJECT, DOMAIN or CLIENT_IP; default: the subject's");
   command->add_option("--level", set->level, "AGREEMENT, WEB_PAGE, ATTACHMENT or CONTRACT, which outranks all")
       ->capture_default_str();
-  command->add_option("--operation,--op", set->operations, "which operations it meets; default: all")->delimiter(',');
+  command->add_option("--operation,--op", set->operations, "which operations it meets; default: all")
+      ->allow_extra_args(false)
+      ->delimiter(',');
   command->add_option("--sharing", set->sharing, "NODE: each sidecar grants the rate; FLEET: all together");
   command->add_flag("--shape", set->shape, "slow down rather than throttle; for bytes");
   command->add_option("--from", set->from, "when it begins: RFC 3339, or +2h");

@@ -152,7 +152,8 @@ void AddReplay(CLI::App* app, Session* session) {
                  [=] { return RunReplay(*session, *flags); });
   command->add_option("ACCESS_LOG", flags->log, "a log in the common or combined format; - for standard input")
       ->required();
-  command->add_option("--policy", flags->policies, "a policy file; may be given again, and on top of an export");
+  command->add_option("--policy", flags->policies, "a policy file; may be given again, and on top of an export")
+      ->allow_extra_args(false);
   auto* file = command->add_option("--export", flags->export_file, "what `sluicectl export` wrote");
   command->add_flag("--live", flags->live, "the policy of the running server")->excludes(file);
   const std::string group = "What the log does not say";

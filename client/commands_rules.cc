@@ -110,8 +110,11 @@ void AddRuleCommands(CLI::App* app, Session* session) {
                        [=] { return RunIssueOrder(*session, *issue); });
   command->add_option("--id", issue->id, "the order's id; default: a new one, which is printed");
   command->add_option("--operation,--op", issue->operations, "what it bars; default: all but MANAGE_READ and PAY")
+      ->allow_extra_args(false)
       ->delimiter(',');
-  command->add_option("--region", issue->regions, "where it holds; default: everywhere")->delimiter(',');
+  command->add_option("--region", issue->regions, "where it holds; default: everywhere")
+      ->allow_extra_args(false)
+      ->delimiter(',');
   command->add_option("--expires-at", issue->expires_at, "when it ends: RFC 3339, or +30d; default: when it is lifted");
   command->add_option("--authority", issue->authority, "who demands it");
   command->add_option("--document", issue->document, "reference of the legal document");

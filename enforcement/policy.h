@@ -154,6 +154,8 @@ class Policy {
   // Makes `entity` what its events say; without events it is gone. Canonical names, as Reduce leaves them.
   void Put(const Entity& entity);
   void SetRevision(int64_t revision) { revision_ = revision; }
+  // Put makes a policy ready; a writer that takes back what it put says what it was.
+  void SetReady(bool ready) { ready_ = ready; }
   // What a committed announcement means for the bookkeeping of reclaiming. Call for each, in order, also at loading.
   void Note(const Announcement& announcement);
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "enforcement/names.h"
 #include "enforcement/reducer.h"
 #include "store/policy_writer_internal.h"
 
@@ -41,35 +40,6 @@ bool IsCritical(const Entity& entity, const Pack& pack) {
     return flag->severity == Severity::kCritical || (flag->severity == Severity::kUnspecified && category != nullptr &&
                                                      category->default_severity == Severity::kCritical);
   });
-}
-
-// Subjects are kept with their paths decoded, and a message carries UTF-8 alone: what it cannot carry could be neither
-// read back nor exported.
-bool PathsAreUtf8(const Change& change) {
-  return std::visit(
-      [](const auto& each) {
-        if constexpr (requires { each.subject; }) {
-          return IsUtf8(each.subject.path);
-        } else if constexpr (requires { each.subjects; }) {
-          return std::all_of(each.subjects.begin(), each.subjects.end(),
-                             [](const Subject& subject) { return IsUtf8(subject.path); });
-        } else {
-          return true;
-        }
-      },
-      change);
-}
-
-void RejectPath(absl::Time now, Reduction* reduction) {
-  reduction->outcome = Outcome::kRejected;
-  reduction->error = "subject.path: want UTF-8 once it is percent-decoded";
-  reduction->upserts.clear();
-  reduction->announcements.clear();
-  Announcement announcement;
-  announcement.kind = AnnouncementKind::kEventRejected;
-  announcement.at = now;
-  announcement.detail = reduction->error;
-  reduction->announcements.push_back(std::move(announcement));
 }
 
 }  // namespace
@@ -216,8 +186,6 @@ absl::Status PolicyWriter::ApplyEvent(const PolicyEvent& event, Work* work, Even
   Store::Transaction& transaction = *work->transaction;
   Policy& working = index_->working();
   Reduction reduction = Reduce(event, work->revision + 1, work->now.wall, working, transaction, *pack_);
-  if (reduction.outcome == Outcome::kApplied && !PathsAreUtf8(reduction.event.change))
-    RejectPath(work->now.wall, &reduction);
   result->outcome = reduction.outcome;
   result->error = reduction.error;
 
@@ -308,7 +276,8 @@ void PolicyWriter::Undo(const Work& work) {
   }
   // DueAnnouncements looks again only after a change: nothing under no name will do, and what was due is announced
   // after all.
-  if (working.ready()) working.Put(Entity());
+  working.Put(Entity());
+  working.SetReady(index_->Read()->ready());
 }
 
 void PolicyWriter::Announced(int64_t revision) {

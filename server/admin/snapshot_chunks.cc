@@ -29,7 +29,9 @@ class ChunkSender {
   }
 
   bool Finish() {
-    if (!stopped_ && (bytes_ > 0 || !sent_any_)) Flush();
+    if (stopped_) return false;
+    chunk_.set_last(true);
+    Flush();
     return !stopped_;
   }
 
@@ -42,7 +44,6 @@ class ChunkSender {
   }
   void Flush() {
     if (!send_(chunk_)) stopped_ = true;
-    sent_any_ = true;
     Begin();
   }
 
@@ -51,7 +52,6 @@ class ChunkSender {
   const std::function<bool(const v1::ExportChunk&)>& send_;
   v1::ExportChunk chunk_;
   size_t bytes_ = 0;
-  bool sent_any_ = false;
   bool stopped_ = false;
 };
 
@@ -94,7 +94,9 @@ absl::Status SnapshotReader::Add(const v1::ExportChunk& chunk) {
     return absl::InvalidArgumentError(
         absl::StrCat("revision: wanted ", snapshot_.revision, " as in the chunks before, got ", chunk.revision()));
   }
+  if (last_) return absl::InvalidArgumentError("wanted nothing behind the last chunk, got another chunk");
   any_ = true;
+  last_ = chunk.last();
   snapshot_.revision = chunk.revision();
   snapshot_.policy_time = FromProto(chunk.policy_time());
   for (const v1::PolicyEvent& event : chunk.events()) snapshot_.events.push_back(StampedFromProto(event));
@@ -112,6 +114,8 @@ absl::Status SnapshotReader::Add(const v1::ExportChunk& chunk) {
 
 absl::StatusOr<PolicyWriter::Snapshot> SnapshotReader::Finish() && {
   if (!any_) return absl::InvalidArgumentError("wanted an export of at least one chunk, got none");
+  if (!last_)
+    return absl::InvalidArgumentError("the export is cut short: wanted its last chunk, got the end of the stream");
   return std::move(snapshot_);
 }
 

@@ -19,14 +19,16 @@ bool SendChunks(const PolicyWriter::Snapshot& snapshot, size_t bytes_max,
 // Puts chunks together.
 class SnapshotReader {
  public:
-  // INVALID_ARGUMENT where the chunk is of another snapshot than those before it.
+  // INVALID_ARGUMENT where the chunk is of another snapshot than those before it, or comes behind the last.
   absl::Status Add(const v1::ExportChunk& chunk);
-  // INVALID_ARGUMENT where no chunk was added.
+  // INVALID_ARGUMENT where the last chunk was not added: a stream that ends early, for whatever reason, looks to gRPC's
+  // reader like one that is whole.
   absl::StatusOr<PolicyWriter::Snapshot> Finish() &&;
 
  private:
   PolicyWriter::Snapshot snapshot_;
   bool any_ = false;
+  bool last_ = false;
 };
 
 }  // namespace sluice

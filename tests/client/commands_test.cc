@@ -211,6 +211,7 @@ TEST_F(CommandsTest, ReplayPrintsTablesAndJson) {
   const Ran json = RunWords({"replay", log, "--policy", policy, "--bucket", "b1", "-o", "json"});
   EXPECT_EQ(json.code, kExitOk);
   EXPECT_THAT(json.out, AllOf(StartsWith("{"), HasSubstr("\"DENY\":{\"requests\":1,\"bytes\":20}")));
+  EXPECT_EQ(RunWords({"replay", "--bucket", "b1", "--policy", policy, log}).code, kExitOk) << "a flag takes one value";
   const Ran yaml = RunWords({"replay", log, "--policy", policy, "--bucket", "b1", "-o", "yaml"});
   EXPECT_THAT(yaml.out, HasSubstr("\n  DENY:\n    requests: 1\n"));
 }

@@ -236,7 +236,7 @@ TEST(Scenario, WhatFallsDueOnTheWayHasHappened) {
     - describe: {account: u1}
       expect: {state: RECLAIMABLE, cause: ARREARS, deadline: 2026-03-31T16:00:00Z}
       at_most: {deadline: 2026-04-01T00:00:00+08:00}
-      absent: [owner]
+      absent: [in_force]
 )";
   const CaseResult passed = RunSteps(absl::StrReplaceAll(steps, {{"SECOND", "u2"}}));
   EXPECT_TRUE(passed.passed) << passed.diff;

@@ -144,6 +144,16 @@ TEST_F(PolicyWriterFailureTest, WhatFailedSucceedsWhenItIsSentAgain) {
   EXPECT_EQ(result.revision, 1);
 }
 
+TEST_F(PolicyWriterFailureTest, ANodeThatNothingWasAppliedToStaysNotReady) {
+  store_->failures_ = 1;
+  EXPECT_FALSE(node_->writer->Apply({Event(Freeze{"u1"})}, At(kMorning)).ok());
+  // The copy that had taken the freeze shows next, then the other; a rejection makes neither of them ready.
+  for (int copy = 0; copy < 2; ++copy) {
+    EXPECT_EQ(node_->Apply(Event(ClearFlag{"nowhere"}, Role::kModeration)).outcome, Outcome::kRejected);
+    EXPECT_EQ(node_->Ask(Download("u1")).reason, Reason::kNotReady);
+  }
+}
+
 TEST_F(PolicyWriterFailureTest, AnAnnouncementThatCouldNotBeKeptIsMadeLater) {
   FreezeU1(node_.get());
   store_->failures_ = 1;
