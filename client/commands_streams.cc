@@ -123,7 +123,8 @@ void AddStreamCommands(CLI::App* app, Session* session) {
   CLI::App* command = AddCommand(
       app, session, "watch", "Print announcements as they come: accounts that may be reclaimed, deletions, rejections.",
       "sluicectl watch --from 1 -o json", [=] { return RunWatch(*session, *from, *count); });
-  command->add_option("--from", *from, "from this revision on; 0: all that there are, then as they come")->check(CLI::NonNegativeNumber);
+  command->add_option("--from", *from, "from this revision on; 0: all that there are, then as they come")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--count", *count, "end after so many; 0: never")->check(CLI::NonNegativeNumber);
 
   auto export_file = std::make_shared<std::string>("-");

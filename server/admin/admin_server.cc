@@ -2,8 +2,6 @@
 
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
-#include <grpcpp/server_context.h>
-#include <grpcpp/support/sync_stream.h>
 
 #include <atomic>
 #include <string>
@@ -14,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/translate.h"
+#include "server/admin/byte_methods.h"
 #include "server/admin/questions.h"
 #include "server/admin/snapshot_chunks.h"
 #include "server/listen/grpc_listener.h"
@@ -30,81 +29,82 @@ constexpr size_t kAnnouncementsAtOnce = 1000;
 // How soon a watch notices that its watcher left, or that the server is to stop.
 constexpr absl::Duration kWatchTick = absl::Milliseconds(500);
 
-class AdminService final : public v1::PolicyAdmin::Service {
+class AdminService final : public ByteService<v1::PolicyAdmin> {
  public:
   explicit AdminService(AdminServer::Parts parts)
-      : parts_(std::move(parts)), questions_(parts_.engine, parts_.store, parts_.clock) {}
+      : parts_(std::move(parts)), questions_(parts_.engine, parts_.store, parts_.clock) {
+    ServeUnary<v1::ApplyRequest, v1::ApplyResponse>(
+        "Apply", [this](const auto& request, auto* response) { return ApplyOnce(request, response); });
+    Serve<v1::ApplyRequest, v1::ApplyResponse>("ApplyStream", [this](auto* stream) { return ApplyStream(stream); });
+    ServeUnary<v1::DescribeRequest, v1::DescribeResponse>(
+        "Describe", [this](const auto& request, auto* response) { return questions_.Describe(request, response); });
+    ServeUnary<v1::ExplainRequest, v1::ExplainResponse>(
+        "Explain", [this](const auto& request, auto* response) { return questions_.Explain(request, response); });
+    ServeUnary<v1::ListRequest, v1::ListResponse>(
+        "List", [this](const auto& request, auto* response) { return questions_.List(request, response); });
+    Serve<v1::WatchRequest, v1::Announcement>("Watch", [this](auto* stream) { return Watch(stream); });
+    Serve<v1::ExportRequest, v1::ExportChunk>("Export", [this](auto* stream) { return Export(stream); });
+    Serve<v1::ExportChunk, v1::ImportResponse>("Import", [this](auto* stream) { return Import(stream); });
+  }
 
   void Drain() { draining_.store(true, std::memory_order_relaxed); }
 
-  grpc::Status Apply(grpc::ServerContext* context, const v1::ApplyRequest* request,
-                     v1::ApplyResponse* response) override {
-    return ToGrpc(ApplyOnce(*request, response));
-  }
+ private:
+  using WatchStream = ByteStream<v1::WatchRequest, v1::Announcement>;
 
-  grpc::Status ApplyStream(grpc::ServerContext* context,
-                           grpc::ServerReaderWriter<v1::ApplyResponse, v1::ApplyRequest>* stream) override {
+  absl::Status ApplyStream(ByteStream<v1::ApplyRequest, v1::ApplyResponse>* stream) {
     v1::ApplyRequest request;
     v1::ApplyResponse response;
     while (stream->Read(&request)) {
       response.Clear();
-      if (const absl::Status status = ApplyOnce(request, &response); !status.ok()) return ToGrpc(status);
+      if (absl::Status status = ApplyOnce(request, &response); !status.ok()) return status;
       if (!stream->Write(response)) break;
     }
-    return grpc::Status::OK;
+    return stream->status();
   }
 
-  grpc::Status Describe(grpc::ServerContext* context, const v1::DescribeRequest* request,
-                        v1::DescribeResponse* response) override {
-    return ToGrpc(questions_.Describe(*request, response));
-  }
-  grpc::Status Explain(grpc::ServerContext* context, const v1::ExplainRequest* request,
-                       v1::ExplainResponse* response) override {
-    return ToGrpc(questions_.Explain(*request, response));
-  }
-  grpc::Status List(grpc::ServerContext* context, const v1::ListRequest* request, v1::ListResponse* response) override {
-    return ToGrpc(questions_.List(*request, response));
-  }
-
-  grpc::Status Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
-                     grpc::ServerWriter<v1::Announcement>* writer) override {
+  absl::Status Watch(WatchStream* stream) {
+    v1::WatchRequest request;
+    if (absl::Status status = stream->ReadOnly(&request); !status.ok()) return status;
     const absl::Cleanup leave = [this] { watchers_.fetch_sub(1, std::memory_order_relaxed); };
     if (watchers_.fetch_add(1, std::memory_order_relaxed) >= kWatchersMax) {
-      return ToGrpc(absl::ResourceExhaustedError(absl::StrCat("at most ", kWatchersMax, " watchers at once")));
+      return absl::ResourceExhaustedError(absl::StrCat("at most ", kWatchersMax, " watchers at once"));
     }
     // So that a watcher knows at once that it watches, and need not wait for the first announcement.
-    writer->SendInitialMetadata();
-    return ToGrpc(WatchFrom(request->from_revision(), context, writer));
+    stream->SendInitialMetadata();
+    return WatchFrom(request.from_revision(), stream);
   }
 
-  grpc::Status Export(grpc::ServerContext* context, const v1::ExportRequest* request,
-                      grpc::ServerWriter<v1::ExportChunk>* writer) override {
+  absl::Status Export(ByteStream<v1::ExportRequest, v1::ExportChunk>* stream) {
+    v1::ExportRequest request;
+    if (absl::Status status = stream->ReadOnly(&request); !status.ok()) return status;
     const absl::StatusOr<PolicyWriter::Snapshot> snapshot = parts_.writer->Export();
-    if (!snapshot.ok()) return ToGrpc(snapshot.status());
+    if (!snapshot.ok()) return snapshot.status();
     // Where it is not all sent the caller is gone, and nobody hears the answer.
-    SendChunks(*snapshot, kChunkBytesMax, [writer](const v1::ExportChunk& chunk) { return writer->Write(chunk); });
-    return grpc::Status::OK;
+    SendChunks(*snapshot, kChunkBytesMax, [stream](const v1::ExportChunk& chunk) { return stream->Write(chunk); });
+    return absl::OkStatus();
   }
 
-  grpc::Status Import(grpc::ServerContext* context, grpc::ServerReader<v1::ExportChunk>* reader,
-                      v1::ImportResponse* response) override {
+  absl::Status Import(ByteStream<v1::ExportChunk, v1::ImportResponse>* stream) {
     SnapshotReader chunks;
     v1::ExportChunk chunk;
-    while (reader->Read(&chunk)) {
-      if (const absl::Status status = chunks.Add(chunk); !status.ok()) return ToGrpc(status);
+    while (stream->Read(&chunk)) {
+      if (absl::Status status = chunks.Add(chunk); !status.ok()) return status;
     }
+    if (!stream->status().ok()) return stream->status();
     // A stream that broke ends like one that is complete; half an export must not become the policy.
-    if (context->IsCancelled()) return ToGrpc(absl::CancelledError("the import was broken off; nothing was loaded"));
+    if (stream->cancelled()) return absl::CancelledError("the import was broken off; nothing was loaded");
     const absl::StatusOr<PolicyWriter::Snapshot> snapshot = std::move(chunks).Finish();
-    if (!snapshot.ok()) return ToGrpc(snapshot.status());
-    if (const absl::Status status = parts_.writer->Import(*snapshot); !status.ok()) return ToGrpc(status);
+    if (!snapshot.ok()) return snapshot.status();
+    if (absl::Status status = parts_.writer->Import(*snapshot); !status.ok()) return status;
     if (parts_.on_applied) parts_.on_applied();
-    response->set_revision(snapshot->revision);
-    response->set_events(static_cast<int64_t>(snapshot->events.size()));
-    return grpc::Status::OK;
+    v1::ImportResponse response;
+    response.set_revision(snapshot->revision);
+    response.set_events(static_cast<int64_t>(snapshot->events.size()));
+    stream->Write(response);
+    return absl::OkStatus();
   }
 
- private:
   absl::Status ApplyOnce(const v1::ApplyRequest& request, v1::ApplyResponse* response) {
     if (request.events_size() > kEventsMax) {
       return absl::InvalidArgumentError(
@@ -128,11 +128,11 @@ class AdminService final : public v1::PolicyAdmin::Service {
 
   // Several announcements may share a revision, and more of the last one may follow: `sent` of those with `revision`
   // have gone out already.
-  absl::Status WatchFrom(int64_t from, grpc::ServerContext* context, grpc::ServerWriter<v1::Announcement>* writer) {
+  absl::Status WatchFrom(int64_t from, WatchStream* stream) {
     int64_t revision = from;
     size_t sent = 0;
     v1::Announcement message;
-    while (!context->IsCancelled()) {
+    while (!stream->cancelled()) {
       if (draining_.load(std::memory_order_relaxed)) {
         return absl::UnavailableError(absl::StrCat("the node is shutting down; resume from revision ", revision));
       }
@@ -147,7 +147,7 @@ class AdminService final : public v1::PolicyAdmin::Service {
       for (size_t i = sent; i < next->size(); ++i) {
         const Announcement& announcement = (*next)[i];
         ToProto(announcement, &message);
-        if (!writer->Write(message)) return absl::OkStatus();
+        if (!stream->Write(message)) return absl::OkStatus();
         sent = announcement.revision == revision ? sent + 1 : 1;
         revision = announcement.revision;
       }
@@ -161,21 +161,24 @@ class AdminService final : public v1::PolicyAdmin::Service {
   std::atomic<int> watchers_{0};
 };
 
-class DecisionLogService final : public v1::DecisionLog::Service {
+class DecisionLogService final : public ByteService<v1::DecisionLog> {
  public:
-  explicit DecisionLogService(const DecisionLog* decisions) : decisions_(decisions) {}
-
-  grpc::Status Query(grpc::ServerContext* context, const v1::LogQuery* request,
-                     grpc::ServerWriter<v1::DecisionRecord>* writer) override {
-    if (request->limit() < 0) {
-      return ToGrpc(absl::InvalidArgumentError(absl::StrCat("limit: wanted 0 or more, got ", request->limit())));
-    }
-    // A slow reader holds up no check: the log copies pointers and lets go before it calls.
-    decisions_->Query(*request, [writer](const v1::DecisionRecord& record) { return writer->Write(record); });
-    return grpc::Status::OK;
+  explicit DecisionLogService(const DecisionLog* decisions) : decisions_(decisions) {
+    Serve<v1::LogQuery, v1::DecisionRecord>("Query", [this](auto* stream) { return Query(stream); });
   }
 
  private:
+  absl::Status Query(ByteStream<v1::LogQuery, v1::DecisionRecord>* stream) {
+    v1::LogQuery request;
+    if (absl::Status status = stream->ReadOnly(&request); !status.ok()) return status;
+    if (request.limit() < 0) {
+      return absl::InvalidArgumentError(absl::StrCat("limit: wanted 0 or more, got ", request.limit()));
+    }
+    // A slow reader holds up no check: the log copies pointers and lets go before it calls.
+    decisions_->Query(request, [stream](const v1::DecisionRecord& record) { return stream->Write(record); });
+    return absl::OkStatus();
+  }
+
   const DecisionLog* const decisions_;
 };
 

@@ -1,5 +1,6 @@
 #include "server/listen/grpc_listener.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
@@ -25,6 +26,9 @@ constexpr int kKeepaliveMs = 60'000;
 void EnableHealthAndReflection() {
   static std::once_flag once;
   std::call_once(once, [] {
+    // Held to the end of the process. Giving gRPC's last reference back waits for its poller, up to ten seconds where a
+    // write was blocked shortly before: a node that has drained would hang for nothing.
+    grpc_init();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });

@@ -11,9 +11,7 @@ import harness
 
 OK, REFUSED, USAGE, UNREACHABLE, THROTTLED = 0, 1, 2, 3, 4
 
-DEMO = harness.SOURCE / "examples" / "demo" / "policy.yaml"
-ACCESS_LOG = harness.SOURCE / "examples" / "data" / "combined.log"
-ACCESS_LOG_LINES = 10_000
+DEMO = harness.DEMO
 
 
 def documents(text):
@@ -21,30 +19,7 @@ def documents(text):
     return [json.loads(line) for line in text.splitlines()]
 
 
-class CliTest(harness.TestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.server = self.node().start()
-
-    def ctl(self, *arguments, code=OK, server=None, **options):
-        """Runs sluicectl, which must end with `code`."""
-        result = (server or self.server).ctl(*arguments, **options)
-        self.assert_exit(result, code)
-        if code == OK:
-            self.assertEqual(result.stderr, "")
-        return result
-
-    def json(self, *arguments, **options):
-        return json.loads(self.ctl(*arguments, "-o", "json", **options).stdout)
-
-    def file(self, name, text):
-        path = self.folder / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def apply_demo(self):
-        return self.ctl("apply", "-f", DEMO)
+class CliTest(harness.CliTestCase):
 
     # -- apply
 
@@ -66,7 +41,8 @@ class CliTest(harness.TestCase):
         self.assertEqual(self.json("account", "show", "u1")["state"], "ACCOUNT_STATE_FROZEN")
 
     def test_a_rejected_event_is_shown_with_its_reason_and_the_others_hold(self):
-        policy = self.file("policy.yaml", "- paid: {account: u1}\n- clear_flag: {flag_id: no-such}\n- freeze: {account: u1}\n")
+        policy = self.file("policy.yaml",
+                           "- paid: {account: u1}\n- clear_flag: {flag_id: no-such}\n- freeze: {account: u1}\n")
         result = self.ctl("apply", "-f", policy, code=REFUSED)
         self.assertIn("2 applied, 0 duplicate, 0 stale, 1 rejected", result.stdout)
         self.assertIn("no-such", result.stdout)
@@ -76,8 +52,10 @@ class CliTest(harness.TestCase):
         cases = {
             "an unknown change": ("- paid: {account: u1}\n- frieze: {account: u1}\n", 2, "frieze"),
             "an unknown field": ("- paid: {account: u1}\n\n- freeze: {acount: u1}\n", 3, "acount"),
-            "a wrong type": ("- paid: {account: u1}\n- set_balance: {account: u1, balance_minor: lots}\n", 2, "balance_minor"),
-            "an unknown word": ("- paid: {account: u1}\n- raise_flag:\n    flag_id: f\n    severity: HUGE\n", 4, "HUGE"),
+            "a wrong type": ("- paid: {account: u1}\n- set_balance: {account: u1, balance_minor: lots}\n", 2,
+                             "balance_minor"),
+            "an unknown word": ("- paid: {account: u1}\n- raise_flag:\n    flag_id: f\n    severity: HUGE\n", 4,
+                                "HUGE"),
             "a bad time": ("- freeze: {account: u1}\n  effective_at: yesterday\n", 2, "effective_at"),
             "no YAML": ("- paid: {account: u1}\n- freeze: {account: u1\n", 3, ""),
             "no list": ("just text\n", 1, ""),
@@ -135,13 +113,13 @@ class CliTest(harness.TestCase):
             self.ctl("explain", *arguments)
         self.ctl("check", *arguments)
         self.ctl("explain", *arguments, code=THROTTLED)
-        denied = self.ctl("explain", "--op", "DOWNLOAD", "--bucket", "b1", "--key", "bad", "--requester", "u1", code=REFUSED)
+        bad = ["--op", "DOWNLOAD", "--bucket", "b1", "--key", "bad", "--requester", "u1"]
+        denied = self.ctl("explain", *bad, code=REFUSED)
         self.assertIn("f-1", denied.stdout)
-        explained = json.loads(self.ctl("explain", "--op", "DOWNLOAD", "--bucket", "b1", "--key", "bad", "--requester", "u1",
-                                        "-o", "json", code=REFUSED).stdout)
+        explained = self.json("explain", *bad, code=REFUSED)
         self.assertTrue(any(step.get("matched") and "f-1" in step["rule"] for step in explained["steps"]))
         self.ctl("account", "freeze", "u1")
-        later = json.loads(self.ctl("explain", *arguments, "--at", "+60d", "-o", "json", code=REFUSED).stdout)
+        later = self.json("explain", *arguments, "--at", "+60d", code=REFUSED)
         self.assertEqual(later["response"]["reason"], "REASON_AGREEMENT_ENDED")
         self.assertEqual(later["response"]["clause"], "7.2.2")
 
@@ -185,7 +163,8 @@ class CliTest(harness.TestCase):
         self.ctl("flag", "add", "--id", "f-2", "--ip", "203.0.113.0/24", "--category", "3.1.3.7")
         self.ctl("flag", "add", "--id", "f-3", "--hash", "sha256:" + "ab" * 32, "--category", "3.1.3.5.2")
         listed = self.ctl("flag", "list").stdout
-        for piece in ("f-1", "f-2", "f-3", "b1/bad", "203.0.113.0/24", "3.1.3.5.3", "MODERATION", "SECURITY", "found by review"):
+        for piece in ("f-1", "f-2", "f-3", "b1/bad", "203.0.113.0/24", "3.1.3.5.3", "MODERATION", "SECURITY",
+                      "found by review"):
             self.assertIn(piece, listed)
         items = self.json("flag", "list")["items"]
         self.assertEqual([item["raise_flag"]["flag_id"] for item in items], ["f-1", "f-2", "f-3"])
@@ -207,7 +186,8 @@ class CliTest(harness.TestCase):
 
     def test_a_limit_is_set_listed_and_cleared(self):
         self.server.apply(*harness.standard_policy())
-        self.ctl("limit", "set", "--id", "l-1", "--account", "u1", "--rate", "0.001", "--burst", "1", "--level", "CONTRACT")
+        self.ctl("limit", "set", "--id", "l-1", "--account", "u1", "--rate", "0.001", "--burst", "1",
+                 "--level", "CONTRACT")
         self.ctl("limit", "set", "--id", "l-2", "--scope", "CLIENT_IP", "--rate", "50", "--operation", "DOWNLOAD,LIST")
         listed = self.ctl("limit", "list").stdout
         for piece in ("l-1", "l-2", "account u1", "every client_ip", "CONTRACT", "REQUESTS 50"):
@@ -288,8 +268,8 @@ class CliTest(harness.TestCase):
         self.ctl("export", whole)
         data = whole.read_bytes()
         other = self.node(name="other").start()
-        damaged = {"cut": data[:-1], "half": data[:len(data) // 2], "head": data[:20], "empty": b"", "other": b"hello\n" * 99,
-                   "newer": data.replace(b"SLUICE-EXPORT 1\n", b"SLUICE-EXPORT 9\n", 1)}
+        damaged = {"cut": data[:-1], "half": data[:len(data) // 2], "head": data[:20], "empty": b"",
+                   "other": b"hello\n" * 99, "newer": data.replace(b"SLUICE-EXPORT 1\n", b"SLUICE-EXPORT 9\n", 1)}
         for name, content in damaged.items():
             with self.subTest(name):
                 path = self.folder / f"{name}.export"
@@ -308,7 +288,8 @@ class CliTest(harness.TestCase):
 
     def test_every_output_for_programs_parses(self):
         self.apply_demo()
-        for command in (["account", "show", "u-willow"], ["flag", "list"], ["order", "list"], ["limit", "list"], ["version"],
+        for command in (["account", "show", "u-willow"], ["flag", "list"], ["order", "list"], ["limit", "list"],
+                        ["version"],
                         ["check", "--op", "MANAGE_READ", "--owner", "u-orchid", "--requester", "u-orchid"],
                         ["explain", "--op", "MANAGE_READ", "--owner", "u-orchid", "--requester", "u-orchid"]):
             with self.subTest(command):
@@ -319,7 +300,8 @@ class CliTest(harness.TestCase):
         self.ctl("flag", "list", "-o", "xml", code=USAGE)
 
     def test_names_cannot_smuggle_escape_sequences_to_a_terminal(self):
-        self.server.apply(*harness.standard_policy(), harness.raise_flag("f-\x1b[2J", "b1", "k\x1b]0;x\x07", note="\x1b[31m"))
+        self.server.apply(*harness.standard_policy(),
+                          harness.raise_flag("f-\x1b[2J", "b1", "k\x1b]0;x\x07", note="\x1b[31m"))
         listed = self.ctl("flag", "list").stdout
         self.assertIn("f-", listed)
         self.assertNotIn("\x1b", listed)
@@ -345,59 +327,6 @@ class CliTest(harness.TestCase):
         self.assertIn(f"{self.folder}/none.sock", nowhere.stderr)
         self.assertIn("--check-server", nowhere.stderr)
 
-    # -- replay
-
-    def test_replay_answers_every_line_of_a_real_log(self):
-        with open(ACCESS_LOG, "rb") as log:
-            self.assertEqual(sum(1 for _ in log), ACCESS_LOG_LINES)
-        arguments = ["replay", ACCESS_LOG, "--policy", DEMO, "--host", "www.example.cn"]
-        report = self.json(*arguments)
-        lines = report["lines"]
-        self.assertEqual(lines["read"], ACCESS_LOG_LINES)
-        self.assertEqual(lines["asked"] + lines["unreadable"] + lines["without_request"] + lines["not_askable"],
-                         ACCESS_LOG_LINES)
-        self.assertEqual(sum(verdict["requests"] for verdict in report["verdicts"].values()), lines["asked"])
-        self.assertEqual(sum(answer["requests"] for answer in report["answers"]), lines["asked"])
-        for verdict in ("ALLOW", "THROTTLE", "DENY"):
-            self.assertGreater(report["verdicts"][verdict]["requests"], 0, verdict)
-        for answer in report["answers"]:
-            if answer["verdict"] != "ALLOW":
-                self.assertNotEqual((answer["reason"], answer["clause"]), ("UNSPECIFIED", ""), answer)
-        table = self.ctl(*arguments).stdout
-        for piece in ("10,000 read", "By verdict", "THROTTLE", "DENY", "Heaviest addresses", "Heaviest paths", "3.1.3.6"):
-            self.assertIn(piece, table)
-        # The same question has the same answer.
-        again = self.json(*arguments)
-        self.assertEqual(again["answers"], report["answers"])
-
-    def test_replay_takes_the_policy_of_the_server_or_of_an_export(self):
-        self.apply_demo()
-        export = self.folder / "demo.export"
-        self.ctl("export", export)
-        live = self.json("replay", ACCESS_LOG, "--live", "--host", "www.example.cn")
-        exported = self.json("replay", ACCESS_LOG, "--export", export, "--host", "www.example.cn")
-        self.assertEqual(live["answers"], exported["answers"])
-        self.assertEqual(live["lines"]["read"], ACCESS_LOG_LINES)
-        revision = self.server.export().revision
-        self.ctl("replay", ACCESS_LOG, "--live", "--host", "www.example.cn")
-        self.assertEqual(self.server.export().revision, revision)  # a replay changes nothing
-
-    def test_replay_counts_and_shows_what_it_cannot_read(self):
-        with open(ACCESS_LOG, encoding="utf-8") as log:
-            good = [next(log) for _ in range(10)]
-        path = self.folder / "mixed.log"
-        path.write_bytes("".join(good[:5]).encode() + b"no access log\n\n\x00\xff\xfe\n" + "".join(good[5:]).encode())
-        result = self.ctl("replay", path, "--policy", DEMO, "--host", "www.example.cn")
-        self.assertIn("no access log", result.stdout)
-        report = self.json("replay", path, "--policy", DEMO, "--host", "www.example.cn")
-        self.assertEqual((report["lines"]["read"], report["lines"]["asked"], report["lines"]["unreadable"]), (13, 10, 3))
-        self.assertEqual([example["line"] for example in report["lines"]["first_unreadable"]], [6, 7, 8])
-        self.ctl("replay", self.file("none.log", "nothing\nhere\n"), "--policy", DEMO, code=USAGE)
-        self.ctl("replay", self.file("empty.log", ""), "--policy", DEMO, code=USAGE)
-        absent = self.ctl("replay", self.folder / "absent.log", "--policy", DEMO, code=USAGE)
-        self.assertIn("absent.log", absent.stderr)
-        self.ctl("replay", ACCESS_LOG, code=USAGE)  # of which policy?
-
     # -- help and completion
 
     def test_completion_scripts_parse_and_know_the_commands(self):
@@ -418,9 +347,10 @@ class CliTest(harness.TestCase):
         self.ctl("completion", "powershell", code=USAGE)
 
     def test_every_command_has_help_with_an_example(self):
-        for command in (["check"], ["explain"], ["apply"], ["account", "show"], ["account", "freeze"], ["account", "unfreeze"],
-                        ["flag", "add"], ["flag", "remove"], ["flag", "list"], ["limit", "set"], ["limit", "list"], ["watch"],
-                        ["export"], ["import"], ["test"], ["replay"], ["completion"], ["version"]):
+        for command in (["check"], ["explain"], ["apply"], ["account", "show"], ["account", "freeze"],
+                        ["account", "unfreeze"], ["flag", "add"], ["flag", "remove"], ["flag", "list"],
+                        ["limit", "set"], ["limit", "list"], ["watch"], ["export"], ["import"], ["test"], ["replay"],
+                        ["completion"], ["version"]):
             with self.subTest(command):
                 text = self.ctl(*command, "--help").stdout
                 self.assertIn("Example:", text)
@@ -431,7 +361,8 @@ class CliTest(harness.TestCase):
         if not os.path.exists("/dev/full"):
             raise unittest.SkipTest("no /dev/full here")
         with open("/dev/full", "wb") as full:
-            result = subprocess.run([str(harness.SLUICECTL), "version"], stdout=full, stderr=subprocess.PIPE, check=False)
+            result = subprocess.run([str(harness.SLUICECTL), "version"], stdout=full, stderr=subprocess.PIPE,
+                                    check=False)
         self.assertNotEqual(result.returncode, 0)
 
 

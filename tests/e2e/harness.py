@@ -1,8 +1,5 @@
 """What the end-to-end tests share: the built programs, each on a folder and sockets of its own, always ended.
 
-Stubs are generated at the first import, by the protoc and grpc_python_plugin that build the project, into a temporary
-folder: the tests speak the contract with a client that this project did not write.
-
 Nothing here waits by the clock alone: every wait has a condition that it polls, and a deadline that fails the test.
 """
 
@@ -20,11 +17,12 @@ import tempfile
 import time
 import unittest
 
-# A channel that nobody waits on looks at its connection only so often; a server that drains waits for it to hang up.
-os.environ.setdefault("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "100")
-import grpc  # noqa: E402  pylint: disable=wrong-import-position
+from stubs import (SOURCE, admin_pb2, admin_pb2_grpc, check_pb2, check_pb2_grpc, health_pb2, health_pb2_grpc,
+                   policy_pb2, reflection_pb2, reflection_pb2_grpc)
+import grpc  # behind stubs, which says how it is to poll
 
-SOURCE = pathlib.Path(os.environ.get("SLUICE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+__all__ = ["reflection_pb2", "reflection_pb2_grpc"]  # and all that is defined here; these are for the tests alone
+
 BIN = pathlib.Path(os.environ.get("SLUICE_BIN", SOURCE / "build" / "debug" / "bin"))
 SLUICED = BIN / "sluiced"
 SLUICECTL = BIN / "sluicectl"
@@ -41,40 +39,6 @@ CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
     ("grpc.enable_http_proxy", 0),
-]
-
-
-def _generate_stubs():
-    folder = tempfile.mkdtemp(prefix="sluice-stubs-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    plugin = shutil.which("grpc_python_plugin")
-    protoc = shutil.which("protoc")
-    if plugin is None or protoc is None:
-        raise RuntimeError("wanted protoc and grpc_python_plugin (Debian: protobuf-compiler, protobuf-compiler-grpc)")
-    own = pathlib.Path(__file__).resolve().parent / "protos"
-    contract = SOURCE / "proto"
-    files = sorted(str(path) for path in (contract / "sluice" / "v1").glob("*.proto"))
-    files += sorted(str(path) for path in own.glob("*.proto"))
-    subprocess.run(
-        [protoc, f"--plugin=protoc-gen-grpc_python={plugin}", f"-I{contract}", f"-I{own}", f"--python_out={folder}",
-         f"--grpc_python_out={folder}", *files],
-        check=True)
-    sys.path.insert(0, folder)
-
-
-_generate_stubs()
-
-# pylint: disable=wrong-import-position
-from google.protobuf import timestamp_pb2  # noqa: E402
-from sluice.v1 import admin_pb2, admin_pb2_grpc, check_pb2, check_pb2_grpc, policy_pb2  # noqa: E402
-import grpc_health_pb2 as health_pb2  # noqa: E402
-import grpc_health_pb2_grpc as health_pb2_grpc  # noqa: E402
-import grpc_reflection_pb2 as reflection_pb2  # noqa: E402
-import grpc_reflection_pb2_grpc as reflection_pb2_grpc  # noqa: E402
-
-__all__ = [
-    "admin_pb2", "admin_pb2_grpc", "check_pb2", "check_pb2_grpc", "health_pb2", "health_pb2_grpc", "policy_pb2",
-    "reflection_pb2", "reflection_pb2_grpc", "timestamp_pb2",
 ]
 
 
@@ -132,6 +96,11 @@ def account_limit(limit_id, account, rate, burst=0.0, **fields):
 def standard_policy():
     """Two paid accounts: u1 with buckets b1 and b2, u2 with b9."""
     return [paid("u1"), paid("u2"), bind_bucket("b1", "u1"), bind_bucket("b2", "u1"), bind_bucket("b9", "u2")]
+
+
+def tagged(number, text):
+    """A protobuf field of wire type 2 by hand, so that its bytes can be what no library would send."""
+    return bytes([number << 3 | 2, len(text)]) + text
 
 
 def download(bucket="b1", key="k1", requester="u1", **fields):
@@ -393,6 +362,38 @@ class TestCase(unittest.TestCase):
 
     def assert_exit(self, result, code):
         self.assertEqual(result.returncode, code, f"stdout:\n{result.stdout}\nstderr:\n{result.stderr}")
+
+
+EXIT_OK = 0  # of sluicectl
+DEMO = SOURCE / "examples" / "demo" / "policy.yaml"
+
+
+class CliTestCase(TestCase):
+    """A test of sluicectl, with a server that has no policy yet."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.node().start()
+
+    def ctl(self, *arguments, code=EXIT_OK, server=None, **options):
+        """Runs sluicectl, which must end with `code`."""
+        result = (server or self.server).ctl(*arguments, **options)
+        self.assert_exit(result, code)
+        if code == EXIT_OK:
+            self.assertEqual(result.stderr, "")
+        return result
+
+    def json(self, *arguments, **options):
+        """The same, with its output as a program reads it."""
+        return json.loads(self.ctl(*arguments, "-o", "json", **options).stdout)
+
+    def file(self, name, text):
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def apply_demo(self):
+        return self.ctl("apply", "-f", DEMO)
 
 
 def main():

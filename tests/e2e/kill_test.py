@@ -1,11 +1,12 @@
-"""Kills sluiced with SIGKILL a hundred times while events are applied: what was acknowledged is there after the restart,
-and a request that was under way is there whole or not at all.
+"""Kills sluiced with SIGKILL a hundred times while events are applied: what was acknowledged is there after the
+restart, and a request that was under way is there whole or not at all.
 
-Each worker applies requests and remembers what it sent and what was acknowledged. A request has one event, or three that
-belong together: two flags and a freeze. A kill comes once a random number of requests of the round is acknowledged, so
-that it hits the server at work; some more come while the server is still starting. After each restart the whole policy is
-read back through Export; the requests of the last round also through Describe, CheckBatch and, at the end, List. What was
-under way is then sent again with the same event ids, as a caller would: it must be a duplicate exactly where it is there.
+Each worker applies requests and remembers what it sent and what was acknowledged. A request has one event, or three
+that belong together: two flags and a freeze. A kill comes once a random number of requests of the round is
+acknowledged, so that it hits the server at work; some more come while the server is still starting. After each restart
+the whole policy is read back through Export; the requests of the last round also through Describe, CheckBatch and, at
+the end, List. What was under way is then sent again with the same event ids, as a caller would: it must be a duplicate
+exactly where it is there.
 """
 
 import collections
@@ -260,7 +261,8 @@ class KillTest(harness.TestCase):
         for request in in_flight:
             wanted = admin_pb2.OUTCOME_DUPLICATE if request in survivors else admin_pb2.OUTCOME_APPLIED
             response = admin.Apply(request.message, timeout=harness.DEADLINE_SECONDS)
-            self.assertEqual([result.outcome for result in response.results], [wanted] * len(request.ids()), request.name)
+            outcomes = [result.outcome for result in response.results]
+            self.assertEqual(outcomes, [wanted] * len(request.ids()), request.name)
             request.acknowledged = response.revision
             self.known[request.name] = request
             self.highest_revision = max(self.highest_revision, response.revision)
@@ -298,7 +300,8 @@ class KillTest(harness.TestCase):
         fresh = self.node(name="fresh").start()
         imported = fresh.admin().Import(iter([export]), timeout=harness.DEADLINE_SECONDS)
         self.assertEqual(imported.revision, export.revision)
-        self.assertEqual(fresh.export().SerializeToString(deterministic=True), export.SerializeToString(deterministic=True))
+        self.assertEqual(fresh.export().SerializeToString(deterministic=True),
+                         export.SerializeToString(deterministic=True))
         self.assertEqual(self.server.stop(), 0)
 
         self.assertEqual(self.counts["kills"], KILLS)

@@ -1,4 +1,4 @@
-"""Changes one value in an LMDB file that nobody has open, through liblmdb itself: how a test gets a store of another format.
+"""Changes one value in an LMDB file that nobody has open, through liblmdb: how a test gets a store of another format.
 
 sluiced is linked against liblmdb, so the library is there where sluiced runs; Debian's python3-lmdb may not be.
 """

@@ -231,7 +231,8 @@ class StoreTest(harness.TestCase):
                 self.skipTest("root, who may write anywhere, and may not mount a read-only file system here")
             remount(disk, "ro")
             self.assert_refused(self.node(name="a", store=disk), MISCONFIGURED, str(disk), "Read-only file system")
-            self.assert_refused(self.node(name="b", store=disk / "new"), MISCONFIGURED, str(disk), "Read-only file system")
+            inside = self.node(name="b", store=disk / "new")
+            self.assert_refused(inside, MISCONFIGURED, str(disk), "Read-only file system")
 
 
 if __name__ == "__main__":
