@@ -93,7 +93,7 @@ QuestionSet::QuestionSet(const Sizes& sizes, Case what, size_t count, uint64_t s
       const int64_t account = AccountOf(bucket, sizes);
       if (IsFrozen(account) != (what == Case::kFreezeDeny)) continue;
       if (what == Case::kOwnerAllow) question.verdict = Verdict::kAllow;
-      if (what == Case::kFlagDeny) question.reason = Reason::kSpam;
+      if (what == Case::kFlagDeny) question.reason = Reason::kContentProhibited;
       if (what == Case::kFreezeDeny) question.reason = Reason::kAccountFrozen;
       question.requester = Keep(AccountName(account));
       question.bucket = Keep(BucketName(bucket));
