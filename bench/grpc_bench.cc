@@ -32,10 +32,11 @@ namespace {
 struct Flags {
   Sizes sizes;
   int rounds = 7;
-  double seconds = 1.5;
+  double seconds = 1.2;
   std::string json;
   // What a server process is told.
   std::string serve, socket, bare_socket, answer;
+  bool health = false;
 };
 
 constexpr int kInFlight[] = {1, 64};
@@ -184,6 +185,7 @@ absl::StatusOr<bool> Measure(const Flags& flags) {
   const TemporaryFolder folder;
   if (folder.path().empty()) return absl::InternalError("cannot make a temporary folder");
   const std::string echo_socket = folder.path() + "/echo.sock";
+  const std::string health_socket = folder.path() + "/health.sock";
   const std::string check_socket = folder.path() + "/check.sock";
   const std::string bare_socket = folder.path() + "/bare.sock";
   // Servers on the first core, the client on the second; on one core they share it.
@@ -203,14 +205,22 @@ absl::StatusOr<bool> Measure(const Flags& flags) {
   auto check_load = std::make_unique<Load>(check_socket, &requests, /*check=*/true);
   const absl::StatusOr<std::string> answer = check_load->CallOnce(requests.front());
   if (!answer.ok()) return answer.status();
+  const std::string hex = absl::BytesToHexString(*answer);
   absl::StatusOr<std::unique_ptr<ChildProcess>> echo =
-      ChildProcess::Start({"--serve=echo", absl::StrCat("--socket=", echo_socket),
-                           absl::StrCat("--answer=", absl::BytesToHexString(*answer))},
+      ChildProcess::Start({"--serve=echo", absl::StrCat("--socket=", echo_socket), absl::StrCat("--answer=", hex)},
                           server_core, absl::Seconds(30));
   if (!echo.ok()) return echo.status();
+  absl::StatusOr<std::unique_ptr<ChildProcess>> health_echo = ChildProcess::Start(
+      {"--serve=echo", absl::StrCat("--socket=", health_socket), absl::StrCat("--answer=", hex), "--health"},
+      server_core, absl::Seconds(30));
+  if (!health_echo.ok()) return health_echo.status();
 
   std::vector<Side> sides;
   sides.push_back({"echo", echo->get(), std::make_unique<Load>(echo_socket, &requests, /*check=*/false), {}});
+  sides.push_back({"echo, with health service",
+                   health_echo->get(),
+                   std::make_unique<Load>(health_socket, &requests, /*check=*/false),
+                   {}});
   sides.push_back({"check", checks->get(), std::move(check_load), {}});
   sides.push_back(
       {"check, no decision log", checks->get(), std::make_unique<Load>(bare_socket, &requests, /*check=*/true), {}});
@@ -251,6 +261,7 @@ int Main(int argc, char** argv) {
   app.add_option("--socket", flags.socket)->group("");
   app.add_option("--bare-socket", flags.bare_socket)->group("");
   app.add_option("--answer", flags.answer)->group("");
+  app.add_flag("--health", flags.health)->group("");
   CLI11_PARSE(app, argc, argv);
   if (const absl::Status status = Validate(flags.sizes); !status.ok()) {
     std::fprintf(stderr, "sluice_grpc_bench: %s\n", std::string(status.message()).c_str());
@@ -259,7 +270,7 @@ int Main(int argc, char** argv) {
   absl::Status status;
   bool right = true;
   if (flags.serve == "echo") {
-    status = ServeEcho(flags.socket, absl::HexStringToBytes(flags.answer));
+    status = ServeEcho(flags.socket, absl::HexStringToBytes(flags.answer), flags.health);
   } else if (flags.serve == "check") {
     status = ServeChecks(flags.socket, flags.bare_socket, flags.sizes);
   } else {

@@ -1,6 +1,7 @@
 #include "bench/grpc_servers.h"
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
 
 #include <memory>
 #include <thread>
@@ -76,7 +77,8 @@ absl::StatusOr<std::unique_ptr<CheckServer>> Listen(const std::string& socket, C
 
 }  // namespace
 
-absl::Status ServeEcho(const std::string& socket, const std::string& answer) {
+absl::Status ServeEcho(const std::string& socket, const std::string& answer, bool health) {
+  grpc::EnableDefaultHealthCheckService(health);
   EchoService service;
   grpc::ServerBuilder builder;
   builder.AddListeningPort(absl::StrCat("unix:", socket), grpc::InsecureServerCredentials());

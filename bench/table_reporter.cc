@@ -41,7 +41,9 @@ void TableReporter::ReportRuns(const std::vector<Run>& runs) {
 void TableReporter::Finalize() {
   std::printf("%-40s %9s %9s %9s  %-12s %s\n", "CPU time of a call", "median ns", "least ns", "most ns", "allocations",
               "x lookup");
-  for (const Row& row : rows_) {
+  // By name, whatever order they ran in.
+  for (const auto& [name, index] : by_name_) {
+    const Row& row = rows_[index];
     const double median = Median(row.cpu_ns);
     const bool random = absl::StrContains(row.name, "/random");
     const auto unit = by_name_.find(absl::StrCat(unit_, random ? "/random" : "/hot"));

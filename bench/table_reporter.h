@@ -32,7 +32,7 @@ class TableReporter final : public benchmark::BenchmarkReporter {
   Row* RowOf(const std::string& name);
 
   const std::string unit_;
-  std::vector<Row> rows_;  // in order of first appearance
+  std::vector<Row> rows_;
   std::map<std::string, size_t> by_name_;
   int errors_ = 0;
 };
