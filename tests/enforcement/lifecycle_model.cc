@@ -93,8 +93,10 @@ std::string ClauseOf(TerminationCause cause) {
   }
 }
 
+int Strictness(char letter) { return letter == 'A' ? 0 : letter == 'W' ? 1 : 2; }
+
 std::string Stricter(std::string a, absl::string_view b) {
-  for (size_t i = 0; i < a.size(); ++i) a[i] = std::max(a[i], b[i] == 'A' ? 'A' : b[i] == 'W' && a[i] == 'D' ? 'D' : b[i]);
+  for (size_t i = 0; i < a.size(); ++i) a[i] = Strictness(b[i]) > Strictness(a[i]) ? b[i] : a[i];
   return a;
 }
 
@@ -642,11 +644,7 @@ std::vector<ModelAnswer> LifecycleModel::Ask(absl::string_view owner, absl::stri
       // The strictest; of several the one nearest to now.
       const ModelStanding* decides = &standings.front();
       for (const ModelStanding& each : standings) {
-        if (each.row[op] > decides->row[op] && !(each.row[op] == 'W' && decides->row[op] == 'D')) {
-          if (each.row[op] == 'D' && decides->row[op] == 'D') continue;
-          decides = &each;
-        }
-        if (each.row[op] == 'D' && decides->row[op] == 'W') decides = &each;
+        if (Strictness(each.row[op]) > Strictness(decides->row[op])) decides = &each;
       }
       if (decides->row[op] == 'D') denials.emplace(decides->reason, decides->clause);
       if (decides->row[op] == 'W') warnings.emplace(decides->reason, decides->clause);

@@ -27,10 +27,10 @@ inline absl::Time At(absl::string_view text) {
 class Node : public EntitySource {
  public:
   explicit Node(NodeOptions options = {"cn", Dialect::kGeneric, 1})
-      : pack_(std::move(LoadDefaultPack()).value()),
-        index_(pack_.get()),
+      : pack_(DefaultPack()),
+        index_(pack_),
         limiter_(Limiter::Options{1 << 12}),
-        engine_(pack_.get(), &index_, &limiter_, std::move(options)) {}
+        engine_(pack_, &index_, &limiter_, std::move(options)) {}
 
   // ---- EntitySource
   absl::optional<Entity> Get(const EntityKey& key) const override {
@@ -122,7 +122,13 @@ class Node : public EntitySource {
   PolicyIndex& index() { return index_; }
 
  private:
-  std::unique_ptr<const Pack> pack_;
+  // Read once for all nodes: tests that build thousands of them would do little else.
+  static const Pack* DefaultPack() {
+    static const Pack* const pack = std::move(LoadDefaultPack()).value().release();
+    return pack;
+  }
+
+  const Pack* const pack_;
   PolicyIndex index_;
   Limiter limiter_;
   Engine engine_;

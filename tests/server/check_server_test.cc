@@ -167,7 +167,7 @@ TEST_F(CheckServerTest, RefusesAWholeBatchForOneMalformedRequestAndSaysWhich) {
 }
 
 TEST_F(CheckServerTest, AnswersAStreamInTheOrderOfItsRequests) {
-  constexpr int kChecks = 500;  // far more than the server holds back
+  constexpr int kChecks = 2000;  // far more than the server holds back
   node_.OpenU1();
   grpc::ClientContext context;
   auto stream = stub_->CheckStream(&context);
