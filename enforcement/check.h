@@ -35,6 +35,22 @@ struct Moment {
   bool Passed(absl::Time t) const { return t <= passed_mark || (clock_error && t <= wall - *clock_error); }
 };
 
+// Through which door a check came in: a label of metrics and a field of the decision log. Nothing is decided by it.
+enum class Door : uint8_t {
+  kGrpc,  // sluice.v1.Enforcement
+  kHttp,  // POST /v1/check
+  kEnvoyAuthorization,
+  kEnvoyRateLimit,
+  kNginx,
+  kForwardAuth,  // Traefik, Caddy, Envoy's HTTP mode and others that pass the answer on as it is
+  kHaproxy,      // SPOE
+  kCephRgw,
+  kMinio,
+  kNginxRtmp,
+  kSrs,
+};
+inline constexpr int kDoorCount = 11;
+
 struct HashView {
   absl::string_view algorithm;
   absl::string_view digest;
@@ -68,6 +84,9 @@ struct CheckInput {
   bool detail = false;
   absl::string_view lease_id;
   bool new_key = false;
+  // Not of the message: how it came.
+  Door door = Door::kGrpc;
+  absl::string_view trace_parent;  // W3C trace context, as received
 };
 
 // Bounds on names, in bytes. A longer one is an error of the call, never a decision.
