@@ -1,5 +1,5 @@
-// What a check asks and what a decision answers, as plain values. Every door fills a CheckInput from its own wire format
-// without copying, and renders a Decision into it.
+// What a check asks and what a decision answers, as plain values. Every door fills a CheckInput from its own wire
+// format without copying, and renders a Decision into it.
 #ifndef SLUICE_ENFORCEMENT_CHECK_H_
 #define SLUICE_ENFORCEMENT_CHECK_H_
 
@@ -92,9 +92,10 @@ struct CheckInput {
 // Bounds on names, in bytes. A longer one is an error of the call, never a decision.
 inline constexpr size_t kAccountBytesMax = 256;
 inline constexpr size_t kBucketBytesMax = 256;
-inline constexpr size_t kKeyBytesMax = 4096;   // S3 has 1,024, Kodo 750; percent-encoded paths take up to three times that
-inline constexpr size_t kHostBytesMax = 261;   // 253 of DNS, a trailing dot, a port
-inline constexpr size_t kIdBytesMax = 256;     // flag, order, hold, limit, request, lease, event, version, region
+inline constexpr size_t kKeyBytesMax =
+    4096;  // S3 has 1,024, Kodo 750; percent-encoded paths take up to three times that
+inline constexpr size_t kHostBytesMax = 261;  // 253 of DNS, a trailing dot, a port
+inline constexpr size_t kIdBytesMax = 256;    // flag, order, hold, limit, request, lease, event, version, region
 inline constexpr size_t kHashesMax = 8;
 inline constexpr size_t kBatchMax = 1024;
 
@@ -126,10 +127,10 @@ struct Decision {
 
 // One rule that Explain looked at.
 struct ExplainStep {
-  std::string rule;     // "flag f1", "account state", "limit l1"
+  std::string rule;  // "flag f1", "account state", "limit l1"
   bool matched = false;
   std::string clause;
-  std::string text;     // a sentence in Chinese and one in English
+  std::string text;  // a sentence in Chinese and one in English
 };
 
 // What a request turned out to use, reported after it was served. As Usage in check.proto.

@@ -116,8 +116,9 @@ void Engine::Report(const UsageInput& usage, Moment now) {
       limiter_->AddTraffic(HeldKey(subject, Dimension::kTrafficPerDay), today, usage.bytes_out);
     }
   };
-  // Amounts of accounts, buckets and domains are counted whether a limit looks at them or not, so that one set later finds
-  // them; those of objects, addresses, blocks and wildcards, of which there is no end, only where a limit names them.
+  // Amounts of accounts, buckets and domains are counted whether a limit looks at them or not, so that one set later
+  // finds them; those of objects, addresses, blocks and wildcards, of which there is no end, only where a limit names
+  // them.
   absl::InlinedVector<Hash128, 3> always;
   if (!target.owner.empty()) always.push_back(SubjectHash(SubjectKind::kAccount, target.owner));
   if (!target.bucket.empty()) always.push_back(SubjectHash(SubjectKind::kBucket, target.bucket));
@@ -125,7 +126,8 @@ void Engine::Report(const UsageInput& usage, Moment now) {
   if (!target.host.empty()) always.push_back(SubjectHash(SubjectKind::kHost, target.host));
   for (const Hash128 subject : always) add_traffic(subject);
 
-  const auto operation = static_cast<int>(usage.operation) < kOperationCount ? usage.operation : Operation::kUnspecified;
+  const auto operation =
+      static_cast<int>(usage.operation) < kOperationCount ? usage.operation : Operation::kUnspecified;
   // A report that names no operation is charged to every limit that its subjects have.
   const OperationSet operations = operation == Operation::kUnspecified ? ~OperationSet{0} : Bit(operation);
   ForEachLimit(*policy, target, now.wall, operations, [&](const LimitRule& limit, Hash128 cell, Hash128 subject) {

@@ -22,9 +22,9 @@ using PolicyIndex = LeftRight<Policy>;
 
 // What the engine knows of its node. Plain configuration.
 struct NodeOptions {
-  std::string region;                    // where answers are served; "cn" is the mainland
-  Dialect dialect = Dialect::kGeneric;   // of checks that name none
-  int fleet_size = 1;                    // how many sidecars share fleet-wide limits
+  std::string region;                   // where answers are served; "cn" is the mainland
+  Dialect dialect = Dialect::kGeneric;  // of checks that name none
+  int fleet_size = 1;                   // how many sidecars share fleet-wide limits
 };
 
 // Told of every decision, on the thread that made it, after it was made. Must not block. Implemented by metrics/ and by

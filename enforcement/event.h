@@ -42,36 +42,81 @@ struct Subject {
 // An unset time is nullopt; the comment of the contract's field says what that means.
 using OptionalTime = absl::optional<absl::Time>;
 
-struct OpenAccount { std::string account; };
-struct Paid { std::string account; };
-struct Withhold { std::string account; };
-struct ClearWithhold { std::string account; };
-struct SetBalance { std::string account; int64_t balance_minor = 0; int64_t consumption_minor = 0; };
-struct Freeze { std::string account; };
-struct PaymentPending { std::string account; bool pending = false; };
-struct Unfreeze { std::string account; };
-struct SetServiceEnd { std::string account; OptionalTime end; };
-struct GiveNotice { std::string account; OptionalTime termination; };
-struct WithdrawNotice { std::string account; };
-struct Terminate { std::string account; TerminationCause cause = TerminationCause::kUnspecified; };
-struct GrantBackup { std::string account; };
-struct Reinstate { std::string account; };
-struct ConfirmReclaimed { std::string account; };
+struct OpenAccount {
+  std::string account;
+};
+struct Paid {
+  std::string account;
+};
+struct Withhold {
+  std::string account;
+};
+struct ClearWithhold {
+  std::string account;
+};
+struct SetBalance {
+  std::string account;
+  int64_t balance_minor = 0;
+  int64_t consumption_minor = 0;
+};
+struct Freeze {
+  std::string account;
+};
+struct PaymentPending {
+  std::string account;
+  bool pending = false;
+};
+struct Unfreeze {
+  std::string account;
+};
+struct SetServiceEnd {
+  std::string account;
+  OptionalTime end;
+};
+struct GiveNotice {
+  std::string account;
+  OptionalTime termination;
+};
+struct WithdrawNotice {
+  std::string account;
+};
+struct Terminate {
+  std::string account;
+  TerminationCause cause = TerminationCause::kUnspecified;
+};
+struct GrantBackup {
+  std::string account;
+};
+struct Reinstate {
+  std::string account;
+};
+struct ConfirmReclaimed {
+  std::string account;
+};
 
-struct BindBucket { std::string bucket, account, region; };
+struct BindBucket {
+  std::string bucket, account, region;
+};
 struct BindDomain {
   std::string host, account, bucket;
   Geo geo = Geo::kUnspecified;
   bool provider_test_domain = false;
 };
-struct UnbindDomain { std::string host; };
+struct UnbindDomain {
+  std::string host;
+};
 struct SetPermit {
   std::string host, kind;
   PermitStatus status = PermitStatus::kUnspecified;
   std::string valid_through;
 };
-struct ClassifyDomain { std::string host; std::vector<std::string> required_permits; };
-struct RegistrySync { std::string registry; };
+struct ClassifyDomain {
+  std::string host;
+  std::vector<std::string> required_permits;
+};
+struct RegistrySync {
+  std::string registry;
+};
 
 struct RaiseFlag {
   std::string flag_id;
@@ -81,8 +126,13 @@ struct RaiseFlag {
   OptionalTime expires_at;
   std::string authority;
 };
-struct ClearFlag { std::string flag_id; };
-struct GrantException { std::string flag_id; Subject subject; };
+struct ClearFlag {
+  std::string flag_id;
+};
+struct GrantException {
+  std::string flag_id;
+  Subject subject;
+};
 struct IssueOrder {
   std::string order_id;
   std::vector<Subject> subjects;
@@ -92,9 +142,16 @@ struct IssueOrder {
   std::string authority;
   std::string document;
 };
-struct LiftOrder { std::string order_id; };
-struct PlaceHold { std::string hold_id; Subject subject; };
-struct ReleaseHold { std::string hold_id; };
+struct LiftOrder {
+  std::string order_id;
+};
+struct PlaceHold {
+  std::string hold_id;
+  Subject subject;
+};
+struct ReleaseHold {
+  std::string hold_id;
+};
 struct Restrict {
   std::string restriction_id;
   Subject subject;
@@ -105,8 +162,12 @@ struct Restrict {
   OptionalTime expires_at;
   bool victim = false;
 };
-struct Unrestrict { std::string restriction_id; };
-struct OrderDeletion { Subject subject; };
+struct Unrestrict {
+  std::string restriction_id;
+};
+struct OrderDeletion {
+  Subject subject;
+};
 
 struct SetLimit {
   std::string limit_id;
@@ -122,7 +183,9 @@ struct SetLimit {
   OptionalTime from;
   OptionalTime to;
 };
-struct ClearLimit { std::string limit_id; };
+struct ClearLimit {
+  std::string limit_id;
+};
 struct SetParameter {
   Level level = Level::kUnspecified;
   std::string account, name, value;
@@ -135,16 +198,22 @@ struct SetMaintenance {
   OptionalTime from;
   OptionalTime to;
 };
-struct SetUsage { Subject subject; Dimension dimension = Dimension::kUnspecified; int64_t amount = 0; };
-struct AnnounceTerms { OptionalTime effective; };
+struct SetUsage {
+  Subject subject;
+  Dimension dimension = Dimension::kUnspecified;
+  int64_t amount = 0;
+};
+struct AnnounceTerms {
+  OptionalTime effective;
+};
 
 // The order of the alternatives is that of the oneof in policy.proto.
-using Change =
-    std::variant<std::monostate, OpenAccount, Paid, Withhold, ClearWithhold, SetBalance, Freeze, PaymentPending, Unfreeze,
-                 SetServiceEnd, GiveNotice, WithdrawNotice, Terminate, GrantBackup, Reinstate, ConfirmReclaimed, BindBucket,
-                 BindDomain, UnbindDomain, SetPermit, ClassifyDomain, RegistrySync, RaiseFlag, ClearFlag, GrantException,
-                 IssueOrder, LiftOrder, PlaceHold, ReleaseHold, Restrict, Unrestrict, OrderDeletion, SetLimit, ClearLimit,
-                 SetParameter, SetMaintenance, SetUsage, AnnounceTerms>;
+using Change = std::variant<std::monostate, OpenAccount, Paid, Withhold, ClearWithhold, SetBalance, Freeze,
+                            PaymentPending, Unfreeze, SetServiceEnd, GiveNotice, WithdrawNotice, Terminate, GrantBackup,
+                            Reinstate, ConfirmReclaimed, BindBucket, BindDomain, UnbindDomain, SetPermit,
+                            ClassifyDomain, RegistrySync, RaiseFlag, ClearFlag, GrantException, IssueOrder, LiftOrder,
+                            PlaceHold, ReleaseHold, Restrict, Unrestrict, OrderDeletion, SetLimit, ClearLimit,
+                            SetParameter, SetMaintenance, SetUsage, AnnounceTerms>;
 inline constexpr size_t kChangeCount = std::variant_size_v<Change>;
 
 struct PolicyEvent {
@@ -178,17 +247,17 @@ enum class EntityKind : uint8_t {
   kAccount = 1,
   kBucket = 2,
   kDomain = 3,
-  kPermits = 4,      // of one host: its permits by kind, and what ClassifyDomain requires
+  kPermits = 4,  // of one host: its permits by kind, and what ClassifyDomain requires
   kRegistry = 5,
   kFlag = 6,
   kOrder = 7,
   kHold = 8,
   kRestriction = 9,
   kLimit = 10,
-  kParameter = 11,   // id: name, NUL, account
-  kMaintenance = 12, // id: region
+  kParameter = 11,    // id: name, NUL, account
+  kMaintenance = 12,  // id: region
   kTerms = 13,
-  kUsage = 14,       // id: scope, NUL, name, NUL, dimension: the last SetUsage
+  kUsage = 14,  // id: scope, NUL, name, NUL, dimension: the last SetUsage
 };
 struct EntityKey {
   EntityKind kind = EntityKind::kAccount;
@@ -218,8 +287,8 @@ struct Announcement {
   std::string detail;
 };
 
-// Told of what the control path did. Called on the writer's thread; must not block. Implemented by metrics/, which knows
-// neither store nor server.
+// Told of what the control path did. Called on the writer's thread; must not block. Implemented by metrics/, which
+// knows neither store nor server.
 class EventObserver {
  public:
   virtual ~EventObserver() = default;

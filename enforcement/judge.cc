@@ -151,8 +151,7 @@ void Judge::JudgeFlag(const Rule& rule, Via via, const Target& target, Operation
     // What comes under a flagged name may be clean; what comes with a flagged hash, or from a flagged sender, is not.
     deny = via == Via::kHash || via == Via::kOwner || via == Via::kRequester || via == Via::kAddress;
   }
-  if (Reads(judged) &&
-      (input_.principal == Principal::kModeration || input_.principal == Principal::kEvidenceReader)) {
+  if (Reads(judged) && (input_.principal == Principal::kModeration || input_.principal == Principal::kEvidenceReader)) {
     deny = false;
   }
   Add(reason, deny ? Effect::kDeny : Effect::kWarn, rule.clause, rule.id, rule.set_by,
@@ -226,8 +225,7 @@ void Judge::JudgeRestriction(const Rule& rule, Operation judged) {
 void Judge::JudgeStanding(absl::string_view name, Operation judged, absl::string_view whose) {
   const Account* account = name.empty() ? nullptr : policy_.FindAccount(name);
   const Segment* segment = nullptr;
-  Permission permission =
-      account == nullptr ? Permission::kAllow : account->timeline.Permits(judged, now_, &segment);
+  Permission permission = account == nullptr ? Permission::kAllow : account->timeline.Permits(judged, now_, &segment);
   if (segment == nullptr) {
     Add(Reason::kUnknownAccount, Effect::kWarn);
     return;
@@ -242,8 +240,8 @@ void Judge::JudgeStanding(absl::string_view name, Operation judged, absl::string
              ? absl::string_view(pack_.reasons[static_cast<size_t>(ReasonOf(segment->state))].clause)
              : absl::string_view(pack_.causes[static_cast<size_t>(segment->cause)].clause),
          absl::StrCat("账户 ", name, " 处于 ", Name(segment->state), "，自 ", ChinaTimeText(segment->since),
-                      segment->deadline ? absl::StrCat("，至 ", ChinaTimeText(*segment->deadline)) : "", "。 Account ", name,
-                      " is ", Name(segment->state), " since ", ChinaTimeText(segment->since),
+                      segment->deadline ? absl::StrCat("，至 ", ChinaTimeText(*segment->deadline)) : "", "。 Account ",
+                      name, " is ", Name(segment->state), " since ", ChinaTimeText(segment->since),
                       segment->deadline ? absl::StrCat(", until ", ChinaTimeText(*segment->deadline)) : "", "."));
   }
   if (permission == Permission::kAllow) return;
@@ -274,7 +272,8 @@ void Judge::JudgeMaintenance() {
   }
 }
 
-// ---- Putting it together ---------------------------------------------------------------------------------------------
+// ---- Putting it together
+// ---------------------------------------------------------------------------------------------
 
 void Judge::Add(Reason reason, Effect effect, absl::string_view clause, absl::string_view rule_id, Role set_by,
                 uint8_t severity) {
@@ -359,7 +358,8 @@ void FillAnswer(const Pack& pack, Reason reason, Dialect dialect, Decision* deci
   decision->http.message = rule.message;
 }
 
-// ---- Explaining ------------------------------------------------------------------------------------------------------
+// ---- Explaining
+// ------------------------------------------------------------------------------------------------------
 
 void Judge::Note(Reason reason, std::string rule, bool matched, absl::string_view clause, std::string text) {
   if (steps_ == nullptr) return;
@@ -395,20 +395,21 @@ void Judge::FinishSteps() {
   for (const Finding& finding : findings_) {
     const ReasonRule& rule = pack_.reasons[static_cast<size_t>(finding.reason)];
     // The standing of an account has been written down with its dates.
-    if (finding.rule_id.empty() && finding.reason >= Reason::kPendingPayment && finding.reason <= Reason::kReclaimed) continue;
+    if (finding.rule_id.empty() && finding.reason >= Reason::kPendingPayment && finding.reason <= Reason::kReclaimed)
+      continue;
     if (finding.reason == Reason::kTerminationNotice) continue;
     const absl::string_view effect = finding.effect == Effect::kDeny       ? "拒绝 denied"
                                      : finding.effect == Effect::kThrottle ? "限速 throttled"
                                                                            : "提示 warned";
-    Note(finding.reason, finding.rule_id.empty() ? std::string(Name(finding.reason)) : label(finding), true, finding.clause,
-         absl::StrCat(rule.zh, " ", rule.en, " (", effect, ")"));
+    Note(finding.reason, finding.rule_id.empty() ? std::string(Name(finding.reason)) : label(finding), true,
+         finding.clause, absl::StrCat(rule.zh, " ", rule.en, " (", effect, ")"));
   }
   // What was looked for and not found, so that the list shows every rule of the precedence.
   for (int i = 1; i < kReasonCount; ++i) {
     const auto reason = static_cast<Reason>(i);
     if (reason == Reason::kNotReady || reason == Reason::kStalePolicy) continue;
-    const bool noted = std::any_of(noted_.begin(), noted_.end(),
-                                   [&](const Noted& each) { return each.order == Precedence(reason); });
+    const bool noted =
+        std::any_of(noted_.begin(), noted_.end(), [&](const Noted& each) { return each.order == Precedence(reason); });
     if (noted) continue;
     const bool skipped = Denied() && (reason == Reason::kRateLimited || reason == Reason::kSandboxed);
     Note(reason, std::string(Name(reason)), false, pack_.reasons[i].clause,

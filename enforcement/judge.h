@@ -1,5 +1,5 @@
-// The judgement of one check: collects what is in force on whom it meets, and puts it in order of precedence. One object a
-// check, on the stack; engine.h is the way in.
+// The judgement of one check: collects what is in force on whom it meets, and puts it in order of precedence. One
+// object a check, on the stack; engine.h is the way in.
 #ifndef SLUICE_ENFORCEMENT_JUDGE_H_
 #define SLUICE_ENFORCEMENT_JUDGE_H_
 
@@ -45,8 +45,8 @@ class Judge {
  private:
   struct Applicable {
     const LimitRule* limit;
-    Hash128 cell;      // of its tokens and leases
-    Hash128 subject;   // of its held amounts
+    Hash128 cell;     // of its tokens and leases
+    Hash128 subject;  // of its held amounts
     double rate, burst;
   };
 

@@ -26,11 +26,12 @@ constexpr int64_t kForeverRetryMs = 3600000;
 
 void Judge::CollectLimits() {
   if (input_.principal == Principal::kModeration || operation_ == Operation::kPay) return;
-  ForEachLimit(policy_, target_, now_.wall, Bit(operation_), [&](const LimitRule& limit, Hash128 cell, Hash128 subject) {
-    const double share = limit.sharing == Sharing::kFleet ? std::max(options_.fleet_size, 1) : 1;
-    const double burst = limit.burst > 0 ? limit.burst : limit.rate;
-    limits_.push_back({&limit, cell, subject, limit.rate / share, std::max(burst / share, 1.0)});
-  });
+  ForEachLimit(policy_, target_, now_.wall, Bit(operation_),
+               [&](const LimitRule& limit, Hash128 cell, Hash128 subject) {
+                 const double share = limit.sharing == Sharing::kFleet ? std::max(options_.fleet_size, 1) : 1;
+                 const double burst = limit.burst > 0 ? limit.burst : limit.rate;
+                 limits_.push_back({&limit, cell, subject, limit.rate / share, std::max(burst / share, 1.0)});
+               });
 }
 
 void Judge::AddLimit(Reason reason, Effect effect, const LimitRule& limit) {
@@ -47,8 +48,8 @@ void Judge::JudgeQuotas() {
     const int64_t used = limiter_->Traffic(subject, today);
     return day_began ? used : std::max(used, limiter_->Traffic(subject, today - 1));
   };
-  const bool carries_traffic = judged_ == Operation::kDownload || judged_ == Operation::kPublicRead ||
-                               judged_ == Operation::kProcess;
+  const bool carries_traffic =
+      judged_ == Operation::kDownload || judged_ == Operation::kPublicRead || judged_ == Operation::kProcess;
   for (const Applicable& each : limits_) {
     const LimitRule& limit = *each.limit;
     if (!IsQuota(limit.dimension)) continue;
@@ -81,8 +82,7 @@ void Judge::JudgeQuotas() {
   const Domain* domain = target_.domain;
   if (domain != nullptr && domain->test && carries_traffic && input_.principal != Principal::kModeration) {
     metered_ = true;
-    const int64_t allowance =
-        policy_.parameters().NumberAt("test_domain.bytes_per_day", domain->account, now_.wall);
+    const int64_t allowance = policy_.parameters().NumberAt("test_domain.bytes_per_day", domain->account, now_.wall);
     const Hash128 host = SubjectHash(SubjectKind::kHost, target_.host);
     if (traffic(HeldKey(host, Dimension::kTrafficPerDay)) >= allowance) {
       Add(Reason::kQuotaExceeded, Effect::kDeny, pack_.test_domain_clause);
@@ -93,8 +93,8 @@ void Judge::JudgeQuotas() {
 void Judge::NoteWithin(Reason reason, const LimitRule& limit) {
   if (steps_ == nullptr) return;
   Note(reason, absl::StrCat("limit ", limit.id), false, pack_.reasons[static_cast<size_t>(reason)].clause,
-       absl::StrCat("未超出限额（", Name(limit.dimension), " ", limit.rate, "）。 Within its ", Name(limit.dimension), " of ",
-                    limit.rate, "."));
+       absl::StrCat("未超出限额（", Name(limit.dimension), " ", limit.rate, "）。 Within its ", Name(limit.dimension),
+                    " of ", limit.rate, "."));
 }
 
 absl::Duration Judge::LeaseLasts() const {
@@ -144,7 +144,8 @@ void Judge::JudgeRates(bool spend, Decision* decision) {
     const int64_t wait = sandbox->rate > 0 ? limiter_->Wait(sandbox->cell, sandbox->bucket, 1, now_.mono)
                                            : std::numeric_limits<int64_t>::max();
     forever_ |= sandbox->rate <= 0;
-    Add(Reason::kSandboxed, wait > 0 ? Effect::kThrottle : Effect::kWarn, sandbox->clause, sandbox->id, sandbox->set_by);
+    Add(Reason::kSandboxed, wait > 0 ? Effect::kThrottle : Effect::kWarn, sandbox->clause, sandbox->id,
+        sandbox->set_by);
     if (sandbox->victim) findings_.back().fault = Fault::kThirdParty;
     if (wait > 0 && !forever_) throttle(wait);
   }
@@ -186,8 +187,8 @@ void Judge::Spend(Decision* decision) {
         AddLimit(Reason::kRateLimited, Effect::kThrottle, limit);
         return;
       }
-    } else if (input_.take_lease && (limit.dimension == Dimension::kConnections ||
-                                     (limit.shape && IsBytes(limit.dimension)))) {
+    } else if (input_.take_lease &&
+               (limit.dimension == Dimension::kConnections || (limit.shape && IsBytes(limit.dimension)))) {
       const bool counted_only = limit.dimension != Dimension::kConnections;
       caps.push_back({each.cell, counted_only ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(each.rate)});
       capped.push_back(&limit);

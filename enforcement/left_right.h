@@ -18,8 +18,8 @@ namespace sluice {
 template <typename T>
 class LeftRight {
  public:
-  // One reader's hold on the active copy. Lives on the reader's stack, on one thread. Holding it delays the writer, never
-  // another reader.
+  // One reader's hold on the active copy. Lives on the reader's stack, on one thread. Holding it delays the writer,
+  // never another reader.
   class Guard {
    public:
     Guard(const Guard&) = delete;

@@ -118,7 +118,8 @@ class Life {
         std::holds_alternative<PaymentPending>(change) || std::holds_alternative<ConfirmReclaimed>(change)) {
       return Unchanged();
     }
-    return Refused(absl::StrCat(ChangeName(change.index()), ": the account is RECLAIMED; nothing brings it back (7.2.2)"));
+    return Refused(
+        absl::StrCat(ChangeName(change.index()), ": the account is RECLAIMED; nothing brings it back (7.2.2)"));
   }
 
   absl::Time Deadline(absl::string_view window, absl::Time start, absl::Time arrived_at) const {
@@ -162,9 +163,7 @@ class Life {
     return next;
   }
 
-  bool InArrearsRetention() const {
-    return freeze_ && freeze_->cumulative && !freeze_->exempt && GraceEnd() <= now_;
-  }
+  bool InArrearsRetention() const { return freeze_ && freeze_->cumulative && !freeze_->exempt && GraceEnd() <= now_; }
   bool IsFrozen() const { return freeze_ && !InArrearsRetention(); }
   AccountState State() const { return segments_.empty() ? AccountState::kUnspecified : segments_.back().state; }
 
@@ -259,7 +258,8 @@ class Life {
     segment->permissions = Row(row);
   }
 
-  // ---- One event each ------------------------------------------------------------------------------------------------
+  // ---- One event each
+  // ------------------------------------------------------------------------------------------------
 
   template <typename Other>
   LifecycleOutcome Apply(const Other&) {
@@ -308,9 +308,9 @@ class Life {
   }
   LifecycleOutcome Apply(const Unfreeze&) {
     if (reclaimable_ || InArrearsRetention()) {
-      return Refused(absl::StrCat("unfreeze: effective at ", ChinaTimeText(now_), ", after the window of 7.2.2 closed at ",
-                                  ChinaTimeText(reclaimable_ ? deadline_ : GraceEnd()),
-                                  "; only reinstate brings the account back"));
+      return Refused(absl::StrCat(
+          "unfreeze: effective at ", ChinaTimeText(now_), ", after the window of 7.2.2 closed at ",
+          ChinaTimeText(reclaimable_ ? deadline_ : GraceEnd()), "; only reinstate brings the account back"));
     }
     if (!freeze_) return Unchanged();
     freeze_.reset();
@@ -319,8 +319,9 @@ class Life {
   LifecycleOutcome Apply(const SetServiceEnd& change) {
     if (!change.end) return Refused("set_service_end.end: want a time, got none");
     if (reclaimable_) {
-      return Refused(absl::StrCat("set_service_end: effective at ", ChinaTimeText(now_), ", after the window closed at ",
-                                  ChinaTimeText(deadline_), "; only reinstate brings the account back"));
+      return Refused(absl::StrCat("set_service_end: effective at ", ChinaTimeText(now_),
+                                  ", after the window closed at ", ChinaTimeText(deadline_),
+                                  "; only reinstate brings the account back"));
     }
     if (service_end_ && service_end_->at == *change.end) return Unchanged();
     service_end_ = Dated{*change.end, arrived_at_, now_};
@@ -330,8 +331,8 @@ class Life {
     if (!change.termination) return Refused("give_notice.termination: want a time, got none");
     const absl::Time earliest = WindowEnd(now_, 30);  // 7.3.4: 30 full days; no parameter shortens them
     if (*change.termination < earliest) {
-      return Refused(absl::StrCat("give_notice.termination: want ", ChinaTimeText(earliest), " or later (7.3.4: 30 days), got ",
-                                  ChinaTimeText(*change.termination)));
+      return Refused(absl::StrCat("give_notice.termination: want ", ChinaTimeText(earliest),
+                                  " or later (7.3.4: 30 days), got ", ChinaTimeText(*change.termination)));
     }
     if (reclaimable_ || (notice_ && (notice_->at <= now_ || notice_->at == *change.termination))) return Unchanged();
     notice_ = Dated{*change.termination, arrived_at_, notice_ ? notice_->effective_at : now_};
@@ -363,8 +364,8 @@ class Life {
         return Changed();
       }
     }
-    return Refused(absl::StrCat("grant_backup: want an account in RETENTION that is closed to its owner, got ",
-                                Name(State())));
+    return Refused(
+        absl::StrCat("grant_backup: want an account in RETENTION that is closed to its owner, got ", Name(State())));
   }
   LifecycleOutcome Apply(const Reinstate&) {
     if (State() == AccountState::kActive) return Unchanged();

@@ -1,7 +1,8 @@
 // The lifecycle of an account as a function of time: its facts, in, and the segments of its standing, out.
 //
-// Nothing here happens at a timer. A timeline says, for any moment, which state holds, since when, until when, and which
-// row of the table of operations applies; a check looks the moment up (domain.md, section 2 and section 7, Lifecycle).
+// Nothing here happens at a timer. A timeline says, for any moment, which state holds, since when, until when, and
+// which row of the table of operations applies; a check looks the moment up (domain.md, section 2 and section 7,
+// Lifecycle).
 #ifndef SLUICE_ENFORCEMENT_LIFECYCLE_H_
 #define SLUICE_ENFORCEMENT_LIFECYCLE_H_
 
@@ -40,7 +41,8 @@ struct Timeline {
   // nullptr before the account was opened.
   const Segment* At(absl::Time t) const;
   // What `now` permits for a judged operation: what a written time would relax is held back until it has passed by the
-  // slowest clock, and the stricter segment decides until then. `*decided_by` is set to the segment that gives the answer.
+  // slowest clock, and the stricter segment decides until then. `*decided_by` is set to the segment that gives the
+  // answer.
   Permission Permits(Operation judged, const Moment& now, const Segment** decided_by) const;
 };
 

@@ -23,10 +23,11 @@ inline Hash128 HeldKey(Hash128 subject, Dimension dimension) {
 }
 
 // Calls `visit(limit, cell, subject)` for every limit that a request with one of `operations` meets at `now`: for each
-// scope and dimension those of the highest level; within it a named one beats the default; all that tie apply (domain.md,
-// section 7, Limits). `cell` counts rates and leases, `subject` what is held.
+// scope and dimension those of the highest level; within it a named one beats the default; all that tie apply
+// (domain.md, section 7, Limits). `cell` counts rates and leases, `subject` what is held.
 template <typename Visit>
-void ForEachLimit(const Policy& policy, const Target& target, absl::Time now, OperationSet operations, const Visit& visit) {
+void ForEachLimit(const Policy& policy, const Target& target, absl::Time now, OperationSet operations,
+                  const Visit& visit) {
   struct Candidate {
     const LimitRule* limit;
     Hash128 cell, subject;

@@ -34,8 +34,8 @@ using Word = unsigned __int128;
 }  // namespace
 
 TokenBucket::TokenBucket(double rate, double burst) {
-  // Rounded up to whole ticks a token where tokens are slow enough for that to be exact to 1e-4; a faster bucket (bytes)
-  // rounds each cost as a whole.
+  // Rounded up to whole ticks a token where tokens are slow enough for that to be exact to 1e-4; a faster bucket
+  // (bytes) rounds each cost as a whole.
   const double exact = kTicksPerSecond / rate;
   ticks_per_token_ = exact >= 1e4 ? std::ceil(exact) : exact;
   capacity_ticks_ = CeilTicks(ticks_per_token_ * burst);
@@ -43,7 +43,9 @@ TokenBucket::TokenBucket(double rate, double burst) {
 
 int64_t TokenBucket::TicksOf(double cost) const { return CeilTicks(ticks_per_token_ * cost); }
 
-void Limiter::LineDeleter::operator()(Line* lines) const { ::operator delete[](lines, std::align_val_t(alignof(Line))); }
+void Limiter::LineDeleter::operator()(Line* lines) const {
+  ::operator delete[](lines, std::align_val_t(alignof(Line)));
+}
 
 Limiter::Limiter(Options options) {
   line_count_ = absl::bit_ceil(std::max<size_t>(options.cells, 4) / 4);
@@ -127,8 +129,8 @@ Limiter::Cell* Limiter::FindOrClaim(Hash128 key, int64_t now_ticks, Cell* seen) 
   return claimed;
 }
 
-// Moves the TAT of `key` to what `move(base, &wait)` returns, base being the later of its TAT and now. A positive wait is a
-// refusal: nothing moves. Returns that wait, else 0.
+// Moves the TAT of `key` to what `move(base, &wait)` returns, base being the later of its TAT and now. A positive wait
+// is a refusal: nothing moves. Returns that wait, else 0.
 template <typename Move>
 int64_t Limiter::MoveTat(Hash128 key, int64_t now_ticks, const Move& move) {
   for (;;) {
@@ -186,7 +188,8 @@ int64_t Limiter::WaitForAny(Hash128 key, const TokenBucket& bucket, MonotonicTim
   return over < 0 ? 0 : NsOf(over + 1);
 }
 
-// ---- Leases ----------------------------------------------------------------------------------------------------------
+// ---- Leases
+// ----------------------------------------------------------------------------------------------------------
 
 void Limiter::Release(const Lease& lease) {
   for (const Hash128 key : lease.keys) {
@@ -266,7 +269,8 @@ int64_t Limiter::leases() const {
   return static_cast<int64_t>(leases_.size());
 }
 
-// ---- Amounts ---------------------------------------------------------------------------------------------------------
+// ---- Amounts
+// ---------------------------------------------------------------------------------------------------------
 
 int64_t Limiter::Held(Hash128 key) const {
   absl::MutexLock lock(&amounts_mutex_);

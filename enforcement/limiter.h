@@ -1,8 +1,9 @@
 // What is counted in memory: rates by GCRA, connections by lease, amounts held, and traffic by natural day.
 //
-// Rates: one 64-bit theoretical arrival time (TAT) a key, moved by one compare-and-swap together with the key, in a table
-// of a fixed number of cells. A cell whose TAT has passed holds nothing, so a new key takes it over: bounded memory and no
-// collector. Where every cell that a key may use is live, the one closest to full is forgotten and counted
+// Rates: one 64-bit theoretical arrival time (TAT) a key, moved by one compare-and-swap together with the key, in a
+// table of a fixed number of cells. A cell whose TAT has passed holds nothing, so a new key takes it over: bounded
+// memory and no collector. Where every cell that a key may use is live, the one closest to full is forgotten and
+// counted
 // (`evicted_live`): its limit forgives what little it had taken.
 // Source: ITU-T I.371 (GCRA); docs/decisions/2026-11-24-limiter.md.
 #ifndef SLUICE_ENFORCEMENT_LIMITER_H_
@@ -64,16 +65,17 @@ class Limiter {
   // How long until anything at all is left: for what is charged after the fact.
   int64_t WaitForAny(Hash128 key, const TokenBucket& bucket, MonotonicTime now) const;
 
-  // ---- Connections: leases held at once. -----------------------------------------------------------------------------
+  // ---- Connections: leases held at once.
+  // -----------------------------------------------------------------------------
 
   struct Cap {
     Hash128 key;
     int64_t most = 0;
   };
-  // Takes one unit under every cap, or none. `*lease_id` names a lease to renew, or is empty; a known one that has not run
-  // out is renewed in place, whatever the caps. Returns false where a cap is reached, with `*refused` its index.
-  bool TakeLease(absl::Span<const Cap> caps, absl::Duration lasts, MonotonicTime now, std::string* lease_id, size_t* refused)
-      ABSL_LOCKS_EXCLUDED(lease_mutex_);
+  // Takes one unit under every cap, or none. `*lease_id` names a lease to renew, or is empty; a known one that has not
+  // run out is renewed in place, whatever the caps. Returns false where a cap is reached, with `*refused` its index.
+  bool TakeLease(absl::Span<const Cap> caps, absl::Duration lasts, MonotonicTime now, std::string* lease_id,
+                 size_t* refused) ABSL_LOCKS_EXCLUDED(lease_mutex_);
   // False for an unknown lease.
   bool EndLease(absl::string_view lease_id, MonotonicTime now) ABSL_LOCKS_EXCLUDED(lease_mutex_);
   bool HoldsLease(absl::string_view lease_id, MonotonicTime now) ABSL_LOCKS_EXCLUDED(lease_mutex_);
@@ -120,7 +122,9 @@ class Limiter {
   const Cell* Find(Hash128 key, Cell* seen) const;
   Cell* FindOrClaim(Hash128 key, int64_t now_ticks, Cell* seen);
   Line& FirstLine(Hash128 key) const { return lines_[key.low & (line_count_ - 1)]; }
-  Line& SecondLine(Hash128 key) const { return lines_[(key.low >> 32 ^ key.low * 0x9E3779B97F4A7C15u) & (line_count_ - 1)]; }
+  Line& SecondLine(Hash128 key) const {
+    return lines_[(key.low >> 32 ^ key.low * 0x9E3779B97F4A7C15u) & (line_count_ - 1)];
+  }
   void DropExpiredLeases(MonotonicTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lease_mutex_);
   void Release(const Lease& lease) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lease_mutex_);
 

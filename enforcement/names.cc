@@ -48,9 +48,7 @@ bool DropPort(absl::string_view* host) {
   return true;
 }
 
-bool HasEmptyLabel(absl::string_view host) {
-  return absl::StartsWith(host, ".") || absl::StrContains(host, "..");
-}
+bool HasEmptyLabel(absl::string_view host) { return absl::StartsWith(host, ".") || absl::StrContains(host, ".."); }
 
 // UTS 46 mapping and punycode. Only for hosts with a byte beyond ASCII: libidn2 allocates and takes microseconds.
 absl::StatusOr<absl::string_view> IdnToAscii(absl::string_view host, std::string* buffer) {
@@ -58,8 +56,8 @@ absl::StatusOr<absl::string_view> IdnToAscii(absl::string_view host, std::string
   const bool wildcard = absl::StartsWith(host, "*.");
   const std::string name(wildcard ? host.substr(2) : host);
   uint8_t* ascii = nullptr;
-  const int rc = idn2_lookup_u8(reinterpret_cast<const uint8_t*>(name.c_str()), &ascii,
-                                IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+  const int rc =
+      idn2_lookup_u8(reinterpret_cast<const uint8_t*>(name.c_str()), &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   if (rc != IDN2_OK) return HostError(absl::StrCat("want an internationalised name (", idn2_strerror(rc), ")"), host);
   *buffer = absl::StrCat(wildcard ? "*." : "", reinterpret_cast<const char*>(ascii));
   idn2_free(ascii);
@@ -266,10 +264,14 @@ absl::Status CheckBounds(const Subject& subject) {
   const struct {
     absl::string_view field, name;
     size_t bytes_max;
-  } bounds[] = {{"account", subject.account, kAccountBytesMax}, {"bucket", subject.bucket, kBucketBytesMax},
-                {"key", subject.key, kKeyBytesMax},             {"prefix", subject.prefix, kKeyBytesMax},
-                {"version_id", subject.version_id, kIdBytesMax}, {"hash.algorithm", subject.hash.algorithm, 64},
-                {"hash.digest", subject.hash.digest, kIdBytesMax}, {"host", subject.host, kHostBytesMax},
+  } bounds[] = {{"account", subject.account, kAccountBytesMax},
+                {"bucket", subject.bucket, kBucketBytesMax},
+                {"key", subject.key, kKeyBytesMax},
+                {"prefix", subject.prefix, kKeyBytesMax},
+                {"version_id", subject.version_id, kIdBytesMax},
+                {"hash.algorithm", subject.hash.algorithm, 64},
+                {"hash.digest", subject.hash.digest, kIdBytesMax},
+                {"host", subject.host, kHostBytesMax},
                 {"path", subject.path, kKeyBytesMax}};
   for (const auto& bound : bounds) {
     if (absl::Status status = CheckName(bound.field, bound.name, bound.bytes_max); !status.ok()) return status;
@@ -332,8 +334,9 @@ absl::StatusOr<Subject> CanonicalSubject(const Subject& given) {
   } else if (!subject.client_ip.empty()) {
     const absl::optional<AddressBlock> block = ParseAddressBlock(subject.client_ip);
     if (!block) {
-      return absl::InvalidArgumentError(absl::StrCat("subject.client_ip: want an IPv4 or IPv6 address or CIDR block, got \"",
-                                                     absl::CHexEscape(subject.client_ip.substr(0, 64)), "\""));
+      return absl::InvalidArgumentError(
+          absl::StrCat("subject.client_ip: want an IPv4 or IPv6 address or CIDR block, got \"",
+                       absl::CHexEscape(subject.client_ip.substr(0, 64)), "\""));
     }
     subject.client_ip = FormatAddressBlock(*block);
   }

@@ -15,8 +15,8 @@
 namespace sluice {
 
 // Port and trailing dot dropped, lower case, IDN as punycode (UTS 46, non-transitional, by libidn2). The result views
-// `*buffer` or `host`. INVALID_ARGUMENT for a host over 253 bytes, with an empty label, a bad port, or an IDN that has no
-// ASCII form. A leading "*." is kept. Allocates only where `*buffer` has to grow.
+// `*buffer` or `host`. INVALID_ARGUMENT for a host over 253 bytes, with an empty label, a bad port, or an IDN that has
+// no ASCII form. A leading "*." is kept. Allocates only where `*buffer` has to grow.
 absl::StatusOr<absl::string_view> CanonicalHost(absl::string_view host, std::string* buffer);
 
 // Percent-decoded once; a malformed escape is taken as it stands. Views `*buffer`, or `text` where nothing is escaped.
@@ -71,8 +71,8 @@ enum class SubjectKind : uint8_t {
   kAddressBlock,
 };
 
-// The key of a subject in the index: XXH3-128 of kind and names, under a secret drawn at random for each process, so that
-// nobody can prepare two names with one key. Never stored. Thread-safe; does not allocate below 6 kB of names.
+// The key of a subject in the index: XXH3-128 of kind and names, under a secret drawn at random for each process, so
+// that nobody can prepare two names with one key. Never stored. Thread-safe; does not allocate below 6 kB of names.
 Hash128 SubjectHash(SubjectKind kind, absl::string_view a, absl::string_view b = {}, absl::string_view c = {});
 Hash128 SubjectHash(const AddressBlock& block);
 

@@ -1,5 +1,5 @@
-// The agreement pack as plain structs: the rules of the service agreement as data. agreement/loader.h reads it from YAML;
-// nothing here knows where it came from. Immutable once built, shared by all threads.
+// The agreement pack as plain structs: the rules of the service agreement as data. agreement/loader.h reads it from
+// YAML; nothing here knows where it came from. Immutable once built, shared by all threads.
 #ifndef SLUICE_ENFORCEMENT_PACK_H_
 #define SLUICE_ENFORCEMENT_PACK_H_
 
@@ -75,9 +75,9 @@ struct Pack {
   std::string digest;   // of the text it was read from, hex
 
   std::array<PermissionRow, kStateRowCount> rows{};
-  std::vector<Category> categories;                          // in order of clause
-  std::array<ReasonRule, kReasonCount> reasons{};            // by Reason
-  std::array<CauseRule, 9> causes{};                         // by TerminationCause
+  std::vector<Category> categories;                // in order of clause
+  std::array<ReasonRule, kReasonCount> reasons{};  // by Reason
+  std::array<CauseRule, 9> causes{};               // by TerminationCause
   // Roles that may send a change, by Change::index(); the first is the default.
   std::array<std::vector<Role>, kChangeCount> roles{};
   // Narrower than `roles`: which causes of terminate, and which categories of raise_flag, a role may name.
@@ -92,7 +92,7 @@ struct Pack {
   absl::Duration reclaim_after_arrival = absl::Hours(24);  // after the arrival of the event that started the clock
   absl::Duration effective_ahead_max = absl::Hours(24);
   absl::Duration recheck_after = absl::Seconds(60);
-  absl::Duration cache_for = absl::Seconds(1);             // never above 5 s
+  absl::Duration cache_for = absl::Seconds(1);  // never above 5 s
   std::string test_domain_clause = "11.1";
 
   // nullptr where the pack has no such category or parameter.

@@ -99,10 +99,9 @@ const std::vector<ParameterValue>* Parameters::Find(absl::string_view name, absl
 
 absl::string_view Parameters::ValueAt(absl::string_view name, absl::string_view account, absl::Time t,
                                       absl::Time known_by) const {
-  return ValueWhere(*pack_->FindParameter(name), account.empty() ? nullptr : Find(name, account), Find(name, ""),
-                    [&](const ParameterValue& value) {
-                      return value.from <= t && t < value.to && value.arrived_at <= known_by;
-                    });
+  return ValueWhere(
+      *pack_->FindParameter(name), account.empty() ? nullptr : Find(name, account), Find(name, ""),
+      [&](const ParameterValue& value) { return value.from <= t && t < value.to && value.arrived_at <= known_by; });
 }
 
 bool Parameters::IsOn(absl::string_view name, absl::string_view account, const Moment& now) const {

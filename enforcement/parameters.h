@@ -1,5 +1,5 @@
-// Parameters of the agreement by document: contract > attachment > web page > agreement > the pack's default, each looked
-// up by itself (1.2, 11.1). Within a level the named account beats everyone.
+// Parameters of the agreement by document: contract > attachment > web page > agreement > the pack's default, each
+// looked up by itself (1.2, 11.1). Within a level the named account beats everyone.
 #ifndef SLUICE_ENFORCEMENT_PARAMETERS_H_
 #define SLUICE_ENFORCEMENT_PARAMETERS_H_
 
@@ -33,8 +33,8 @@ class Parameters {
   // Replaces all values of one name and account ("" = everyone).
   void Put(absl::string_view name, absl::string_view account, std::vector<ParameterValue> values);
 
-  // The value in force at `t`. With `known_by`, only of what had arrived by then. A floor of the law is not lowered. Views
-  // this object or the pack. REQUIRES: the pack has `name`.
+  // The value in force at `t`. With `known_by`, only of what had arrived by then. A floor of the law is not lowered.
+  // Views this object or the pack. REQUIRES: the pack has `name`.
   absl::string_view ValueAt(absl::string_view name, absl::string_view account, absl::Time t,
                             absl::Time known_by = absl::InfiniteFuture()) const;
 
@@ -42,8 +42,8 @@ class Parameters {
   bool IsOn(absl::string_view name, absl::string_view account, const Moment& now) const;
 
   // The end of a window of `name` ("grace_days", "retention_days") that starts at `start` by an event that arrived at
-  // `arrived_at`, as it stands at `as_of`: as read when the clock starts, and moved later, never sooner, by values that have
-  // come into force meanwhile.
+  // `arrived_at`, as it stands at `as_of`: as read when the clock starts, and moved later, never sooner, by values that
+  // have come into force meanwhile.
   absl::Time Deadline(absl::string_view name, absl::string_view account, absl::Time start, absl::Time arrived_at,
                       absl::Time as_of) const;
   // The next moment after `after` at which Deadline may move; InfiniteFuture where it will not.

@@ -98,8 +98,8 @@ class RuleCompiler {
     rule->rate = restriction.requests_per_second;
     if (rule->rate > 0) rule->bucket = TokenBucket(rule->rate, std::max(rule->rate, 1.0));
     // Replaced under its id a sandbox keeps its tokens; lifted and set anew it starts full: the first event tells.
-    rule->cell = SubjectHash(SubjectKind::kNone, "sandbox", entity_.key.id,
-                             absl::StrCat(entity_.events.front().revision));
+    rule->cell =
+        SubjectHash(SubjectKind::kNone, "sandbox", entity_.key.id, absl::StrCat(entity_.events.front().revision));
     return {restriction.subject};
   }
 
@@ -110,8 +110,8 @@ class RuleCompiler {
 
 // Parameters that a timeline reads.
 bool ShapesTimelines(absl::string_view name) {
-  return name == "grace_days" || name == "retention_days" || name == "freeze.exempt" || name == "retention.cumulative" ||
-         name == "holidays" || name == "holiday_extension";
+  return name == "grace_days" || name == "retention_days" || name == "freeze.exempt" ||
+         name == "retention.cumulative" || name == "holidays" || name == "holiday_extension";
 }
 
 }  // namespace
@@ -454,9 +454,8 @@ std::vector<Announcement> Policy::DueAnnouncements(const Moment& now) {
                             "; confirm with billing before anything is erased"));
     }
   }
-  std::stable_sort(due.begin(), due.end(), [](const Announcement& a, const Announcement& b) {
-    return a.subject.account < b.subject.account;
-  });
+  std::stable_sort(due.begin(), due.end(),
+                   [](const Announcement& a, const Announcement& b) { return a.subject.account < b.subject.account; });
   return due;
 }
 

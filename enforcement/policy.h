@@ -1,5 +1,5 @@
-// The policy in force, compiled for checks: entities in, lookups out. Plain data behind a LeftRight; readers share it, the
-// one writer changes a copy that nobody reads.
+// The policy in force, compiled for checks: entities in, lookups out. Plain data behind a LeftRight; readers share it,
+// the one writer changes a copy that nobody reads.
 #ifndef SLUICE_ENFORCEMENT_POLICY_H_
 #define SLUICE_ENFORCEMENT_POLICY_H_
 
@@ -92,8 +92,8 @@ struct Account {
   Timeline timeline;
 };
 
-// What reads one way from a moment on, and another from the next: an event dated ahead is applied at once and bites at its
-// time. Nearly always one value.
+// What reads one way from a moment on, and another from the next: an event dated ahead is applied at once and bites at
+// its time. Nearly always one value.
 template <typename T>
 class Dated {
  public:
@@ -159,8 +159,8 @@ class Policy {
   // What a committed announcement means for the bookkeeping of reclaiming. Call for each, in order, also at loading.
   void Note(const Announcement& announcement);
 
-  // The announcements that are due at `now`, in order, without revision: RECLAIMABLE, and RECLAIM_CANCELLED for accounts
-  // that came back or are held. Each is due until Note is told of it. Cheap where nothing can be due.
+  // The announcements that are due at `now`, in order, without revision: RECLAIMABLE, and RECLAIM_CANCELLED for
+  // accounts that came back or are held. Each is due until Note is told of it. Cheap where nothing can be due.
   std::vector<Announcement> DueAnnouncements(const Moment& now);
   // The next moment after `now` at which something falls due by time alone; InfiniteFuture where nothing will.
   absl::Time NextDue(const Moment& now) const;
@@ -199,7 +199,8 @@ class Policy {
 
   // Holds and CRITICAL flags, for what they keep inside a bucket or of an account.
   const absl::flat_hash_set<const Rule*>& evidence() const { return evidence_; }
-  // The accounts of which a hold or CRITICAL flag keeps something: the account, its buckets, what is in them, its hosts.
+  // The accounts of which a hold or CRITICAL flag keeps something: the account, its buckets, what is in them, its
+  // hosts.
   absl::flat_hash_set<absl::string_view> HeldAccounts(const Moment& now) const;
 
   size_t accounts() const { return accounts_.size(); }
@@ -252,10 +253,10 @@ class Policy {
   std::array<int, 129> v6_counts_{};
   std::vector<uint8_t> block_bits_v4_, block_bits_v6_;
 
-  std::set<std::pair<absl::Time, std::string>> due_;       // announce_at, account: RECLAIMABLE, not announced
-  absl::flat_hash_map<std::string, absl::Time> due_of_;    // where an account stands in due_
-  std::set<std::string, std::less<>> announced_;           // RECLAIMABLE, and told so; in order of id
-  bool recheck_announced_ = false;                         // something changed that may cancel one of them
+  std::set<std::pair<absl::Time, std::string>> due_;     // announce_at, account: RECLAIMABLE, not announced
+  absl::flat_hash_map<std::string, absl::Time> due_of_;  // where an account stands in due_
+  std::set<std::string, std::less<>> announced_;         // RECLAIMABLE, and told so; in order of id
+  bool recheck_announced_ = false;                       // something changed that may cancel one of them
 };
 
 }  // namespace sluice

@@ -58,8 +58,8 @@ absl::Status CanonicaliseHost(std::string* host) {
   return absl::OkStatus();
 }
 
-#define SLUICE_RETURN_IF_ERROR(expression)                       \
-  do {                                                           \
+#define SLUICE_RETURN_IF_ERROR(expression)                               \
+  do {                                                                   \
     if (absl::Status status = (expression); !status.ok()) return status; \
   } while (false)
 
@@ -80,8 +80,8 @@ absl::Status CheckLimitSubject(LimitScope scope, const Subject& subject) {
   const SubjectKind kind = KeyOf(subject).kind;
   const auto want = [&](bool fits, absl::string_view what) {
     if (fits) return absl::OkStatus();
-    return Malformed(absl::StrCat("subject: want ", what, " for a limit of scope ", Name(scope), ", got ",
-                                  Describe(subject)));
+    return Malformed(
+        absl::StrCat("subject: want ", what, " for a limit of scope ", Name(scope), ", got ", Describe(subject)));
   };
   switch (scope) {
     case LimitScope::kAccount:
@@ -129,7 +129,8 @@ class FormCheck {
   absl::Status operator()(SetPermit& change) const {
     SLUICE_RETURN_IF_ERROR(CheckId("kind", change.kind));
     if (change.status == PermitStatus::kUnspecified || change.status > PermitStatus::kNone) {
-      return Malformed(absl::StrCat("status: want VALID, OUTDATED, REVOKED or NONE, got ", static_cast<int>(change.status)));
+      return Malformed(
+          absl::StrCat("status: want VALID, OUTDATED, REVOKED or NONE, got ", static_cast<int>(change.status)));
     }
     if (!change.valid_through.empty()) {
       const auto day = ParseDay(change.valid_through);
@@ -145,7 +146,8 @@ class FormCheck {
   absl::Status operator()(RaiseFlag& change) const {
     SLUICE_RETURN_IF_ERROR(CheckId("flag_id", change.flag_id));
     if (pack_.FindCategory(change.category) == nullptr) {
-      return Malformed(absl::StrCat("category: want a clause that the pack has, like 3.1.3.5.3, got \"", change.category, "\""));
+      return Malformed(
+          absl::StrCat("category: want a clause that the pack has, like 3.1.3.5.3, got \"", change.category, "\""));
     }
     if (change.severity != Severity::kUnspecified) SLUICE_RETURN_IF_ERROR(CheckWord("severity", change.severity));
     return Canonicalise(&change.subject);
@@ -207,9 +209,10 @@ class FormCheck {
     SLUICE_RETURN_IF_ERROR(CheckWord("dimension", change.dimension));
     if (change.dimension != Dimension::kStoredBytes && change.dimension != Dimension::kStoredObjects &&
         change.dimension != Dimension::kBuckets && change.dimension != Dimension::kTrafficPerDay) {
-      return Malformed(absl::StrCat("dimension: want an amount that is held (STORED_BYTES, STORED_OBJECTS, BUCKETS) or "
-                                    "TRAFFIC_PER_DAY, got ",
-                                    Name(change.dimension)));
+      return Malformed(
+          absl::StrCat("dimension: want an amount that is held (STORED_BYTES, STORED_OBJECTS, BUCKETS) or "
+                       "TRAFFIC_PER_DAY, got ",
+                       Name(change.dimension)));
     }
     if (change.amount < 0) return Malformed(absl::StrCat("amount: want 0 or more, got ", change.amount));
     return Canonicalise(&change.subject);
@@ -327,8 +330,8 @@ class Reducer {
     const Role role = result_.event.role;
     if (role == Role::kLegal || role == set.event.role) return absl::OkStatus();
     return absl::PermissionDeniedError(absl::StrCat(ChangeName(result_.event.change.index()), ": ", what, " ", id,
-                                                    " was set by ", Name(set.event.role), "; want that role or LEGAL, got ",
-                                                    Name(role)));
+                                                    " was set by ", Name(set.event.role),
+                                                    "; want that role or LEGAL, got ", Name(role)));
   }
 
   template <typename Set>
@@ -451,10 +454,16 @@ class Reducer {
     result_.upserts.push_back(std::move(entity));
     return absl::OkStatus();
   }
-  absl::Status Apply(const IssueOrder& change) { return SetRule<IssueOrder>(EntityKind::kOrder, "order", change.order_id); }
-  absl::Status Apply(const LiftOrder& change) { return EndRule<IssueOrder>(EntityKind::kOrder, "order", change.order_id); }
+  absl::Status Apply(const IssueOrder& change) {
+    return SetRule<IssueOrder>(EntityKind::kOrder, "order", change.order_id);
+  }
+  absl::Status Apply(const LiftOrder& change) {
+    return EndRule<IssueOrder>(EntityKind::kOrder, "order", change.order_id);
+  }
   absl::Status Apply(const PlaceHold& change) { return SetRule<PlaceHold>(EntityKind::kHold, "hold", change.hold_id); }
-  absl::Status Apply(const ReleaseHold& change) { return EndRule<PlaceHold>(EntityKind::kHold, "hold", change.hold_id); }
+  absl::Status Apply(const ReleaseHold& change) {
+    return EndRule<PlaceHold>(EntityKind::kHold, "hold", change.hold_id);
+  }
   absl::Status Apply(const Restrict& change) {
     return SetRule<Restrict>(EntityKind::kRestriction, "restriction", change.restriction_id, /*keep_first=*/true);
   }
@@ -469,9 +478,9 @@ class Reducer {
     for (const Rule* rule : policy_.evidence()) {
       if (!rule->span.Holds(moment)) continue;
       if (Covers(rule->evidence, change.subject) || Covers(change.subject, rule->evidence)) {
-        return absl::FailedPreconditionError(absl::StrCat("order_deletion: ", Describe(change.subject),
-                                                          " is kept as evidence by ",
-                                                          rule->kind == EntityKind::kHold ? "hold " : "flag ", rule->id));
+        return absl::FailedPreconditionError(
+            absl::StrCat("order_deletion: ", Describe(change.subject), " is kept as evidence by ",
+                         rule->kind == EntityKind::kHold ? "hold " : "flag ", rule->id));
       }
     }
     Announcement announcement;
@@ -511,7 +520,8 @@ class Reducer {
     }
     if (!outer.host.empty()) {
       const absl::string_view below = absl::StripPrefix(outer.host, "*");
-      const bool within = below.size() < outer.host.size() ? absl::EndsWith(inner.host, below) : inner.host == outer.host;
+      const bool within =
+          below.size() < outer.host.size() ? absl::EndsWith(inner.host, below) : inner.host == outer.host;
       return within && (outer.path.empty() || inner.path == outer.path);
     }
     return false;
@@ -531,7 +541,8 @@ class Reducer {
   }
   absl::Status Apply(const SetParameter& change) {
     // All are kept: a value that one covers comes into force again when that one ends.
-    Entity entity = Current(EntityKind::kParameter, absl::StrCat(change.name, absl::string_view("\0", 1), change.account));
+    Entity entity =
+        Current(EntityKind::kParameter, absl::StrCat(change.name, absl::string_view("\0", 1), change.account));
     entity.events.push_back(Stamped());
     result_.upserts.push_back(std::move(entity));
     return absl::OkStatus();
@@ -548,8 +559,8 @@ class Reducer {
     return absl::OkStatus();
   }
   absl::Status Apply(const SetUsage& change) {
-    Entity entity = Current(EntityKind::kUsage, absl::StrCat(Describe(change.subject), absl::string_view("\0", 1),
-                                                             Name(change.dimension)));
+    Entity entity = Current(EntityKind::kUsage,
+                            absl::StrCat(Describe(change.subject), absl::string_view("\0", 1), Name(change.dimension)));
     entity.events.assign(1, Stamped());
     result_.upserts.push_back(std::move(entity));
     return absl::OkStatus();

@@ -1,5 +1,5 @@
-// The pure step of the control path: state' = Reduce(state, event). Who may send what, what is stale or a duplicate, what
-// the form demands, and what an event leaves of the entities it touches (domain.md, section 7, Events).
+// The pure step of the control path: state' = Reduce(state, event). Who may send what, what is stale or a duplicate,
+// what the form demands, and what an event leaves of the entities it touches (domain.md, section 7, Events).
 #ifndef SLUICE_ENFORCEMENT_REDUCER_H_
 #define SLUICE_ENFORCEMENT_REDUCER_H_
 
@@ -28,15 +28,15 @@ class EntitySource {
 
 struct Reduction {
   Outcome outcome = Outcome::kUnspecified;
-  std::string error;               // of REJECTED: what, wanted, got
-  std::vector<Entity> upserts;     // the entities as they are from now on; without events = gone
+  std::string error;                        // of REJECTED: what, wanted, got
+  std::vector<Entity> upserts;              // the entities as they are from now on; without events = gone
   std::vector<Announcement> announcements;  // revision unset
   // The event as accepted: names in their one form, effective_at and role set. Of APPLIED alone.
   PolicyEvent event;
 };
 
-// Decides on one event that arrived at `now` (policy time) and would get `revision`. Changes nothing itself. `policy` is the
-// compiled state of what `source` holds.
+// Decides on one event that arrived at `now` (policy time) and would get `revision`. Changes nothing itself. `policy`
+// is the compiled state of what `source` holds.
 Reduction Reduce(const PolicyEvent& event, int64_t revision, absl::Time now, const Policy& policy,
                  const EntitySource& source, const Pack& pack);
 

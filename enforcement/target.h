@@ -21,7 +21,7 @@ enum class Via : uint8_t {
   kPrefix,
   kObject,  // a version too
   kHash,
-  kHost,    // exact, below a wildcard, or a URL
+  kHost,  // exact, below a wildcard, or a URL
   kAddress,
 };
 

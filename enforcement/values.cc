@@ -5,17 +5,39 @@
 namespace sluice {
 namespace {
 
-constexpr absl::string_view kOperations[] = {
-    "UNSPECIFIED", "UPLOAD",      "DOWNLOAD",     "PUBLIC_READ", "DELETE",        "LIST",          "PROCESS",       "FETCH",
-    "MANAGE_READ", "MANAGE_WRITE", "PAY",          "CREATE_BUCKET", "DELETE_BUCKET", "STREAM_PUBLISH", "STREAM_PLAY"};
+constexpr absl::string_view kOperations[] = {"UNSPECIFIED",   "UPLOAD",         "DOWNLOAD",   "PUBLIC_READ",
+                                             "DELETE",        "LIST",           "PROCESS",    "FETCH",
+                                             "MANAGE_READ",   "MANAGE_WRITE",   "PAY",        "CREATE_BUCKET",
+                                             "DELETE_BUCKET", "STREAM_PUBLISH", "STREAM_PLAY"};
 constexpr absl::string_view kVerdicts[] = {"UNSPECIFIED", "ALLOW", "THROTTLE", "DENY"};
-constexpr absl::string_view kReasons[] = {
-    "UNSPECIFIED",      "LEGAL_ORDER",     "EVIDENCE_HOLD",      "CONTENT_PROHIBITED", "CONTENT_UNDER_REVIEW",
-    "SPAM",             "SECURITY_THREAT", "SECURITY_SUSPENDED", "PENDING_PAYMENT",    "SERVICE_WITHHELD",
-    "ACCOUNT_FROZEN",   "AGREEMENT_ENDED", "RECLAIMED",          "PERMIT_INVALID",     "DOMAIN_UNKNOWN",
-    "READ_ONLY",        "MAINTENANCE",     "QUOTA_EXCEEDED",     "RATE_LIMITED",       "SANDBOXED",
-    "TERMINATION_NOTICE", "VIOLATION_WARNING", "PERMIT_OUTDATED",  "UNKNOWN_ACCOUNT",    "NOT_READY",
-    "STALE_POLICY",     "PERMIT_UNVERIFIED", "TERMS_CHANGED"};
+constexpr absl::string_view kReasons[] = {"UNSPECIFIED",
+                                          "LEGAL_ORDER",
+                                          "EVIDENCE_HOLD",
+                                          "CONTENT_PROHIBITED",
+                                          "CONTENT_UNDER_REVIEW",
+                                          "SPAM",
+                                          "SECURITY_THREAT",
+                                          "SECURITY_SUSPENDED",
+                                          "PENDING_PAYMENT",
+                                          "SERVICE_WITHHELD",
+                                          "ACCOUNT_FROZEN",
+                                          "AGREEMENT_ENDED",
+                                          "RECLAIMED",
+                                          "PERMIT_INVALID",
+                                          "DOMAIN_UNKNOWN",
+                                          "READ_ONLY",
+                                          "MAINTENANCE",
+                                          "QUOTA_EXCEEDED",
+                                          "RATE_LIMITED",
+                                          "SANDBOXED",
+                                          "TERMINATION_NOTICE",
+                                          "VIOLATION_WARNING",
+                                          "PERMIT_OUTDATED",
+                                          "UNKNOWN_ACCOUNT",
+                                          "NOT_READY",
+                                          "STALE_POLICY",
+                                          "PERMIT_UNVERIFIED",
+                                          "TERMS_CHANGED"};
 constexpr absl::string_view kFaults[] = {"UNSPECIFIED", "CUSTOMER", "LAW", "THIRD_PARTY", "PROVIDER"};
 constexpr absl::string_view kRoles[] = {"UNSPECIFIED", "BILLING",    "MODERATION", "SECURITY",
                                         "LEGAL",       "COMPLIANCE", "OPERATIONS", "STORAGE"};
@@ -24,9 +46,9 @@ constexpr absl::string_view kStates[] = {"UNSPECIFIED", "PENDING",   "ACTIVE",  
                                          "FROZEN",      "RETENTION", "RECLAIMABLE", "RECLAIMED"};
 constexpr absl::string_view kCauses[] = {"UNSPECIFIED",    "MUTUAL",    "BREACH",  "SECURITY", "NOTICE",
                                          "TERMS_REJECTED", "VIOLATION", "ARREARS", "EXPIRED"};
-constexpr absl::string_view kDimensions[] = {"UNSPECIFIED",    "REQUESTS",    "BYTES_IN",     "BYTES_OUT",
-                                             "CPU",            "MEMORY",      "CONNECTIONS",  "STORED_BYTES",
-                                             "STORED_OBJECTS", "BUCKETS",     "TRAFFIC_PER_DAY"};
+constexpr absl::string_view kDimensions[] = {
+    "UNSPECIFIED",  "REQUESTS",       "BYTES_IN", "BYTES_OUT",      "CPU", "MEMORY", "CONNECTIONS",
+    "STORED_BYTES", "STORED_OBJECTS", "BUCKETS",  "TRAFFIC_PER_DAY"};
 constexpr absl::string_view kScopes[] = {"UNSPECIFIED", "ACCOUNT", "BUCKET", "OBJECT", "DOMAIN", "CLIENT_IP"};
 constexpr absl::string_view kLevels[] = {"UNSPECIFIED", "AGREEMENT", "WEB_PAGE", "ATTACHMENT", "CONTRACT"};
 constexpr absl::string_view kRestrictions[] = {"UNSPECIFIED", "WARN", "SANDBOX", "READ_ONLY", "SUSPEND"};

@@ -1,5 +1,5 @@
-// An HTTP exchange as plain values: what the data-path listener hands to a door, and what a door gives back. No wire, no
-// sockets: a door is tested with nothing but these.
+// An HTTP exchange as plain values: what the data-path listener hands to a door, and what a door gives back. No wire,
+// no sockets: a door is tested with nothing but these.
 #ifndef SLUICE_SERVER_LISTEN_HTTP_MESSAGE_H_
 #define SLUICE_SERVER_LISTEN_HTTP_MESSAGE_H_
 

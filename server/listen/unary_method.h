@@ -18,7 +18,8 @@ struct CallContext {
 class UnaryMethod {
  public:
   virtual ~UnaryMethod() = default;
-  // Appends the serialized answer to `*response`, or returns the status of the call. A denial is an answer, never a status.
+  // Appends the serialized answer to `*response`, or returns the status of the call. A denial is an answer, never a
+  // status.
   virtual absl::Status Call(absl::string_view request, const CallContext& context, std::string* response) = 0;
 };
 

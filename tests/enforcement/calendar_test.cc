@@ -20,7 +20,8 @@ TEST(WindowEnd, ExcludesTheDayOfTheEventAndEndsAtTheEndOfTheLastDay) {
 }
 
 TEST(WindowEnd, CountsDaysOfChinaWhateverTheZoneOfTheEvent) {
-  EXPECT_EQ(WindowEnd(absl::FromCivil(absl::CivilSecond(2026, 3, 1, 16, 0, 0), absl::UTCTimeZone()), 30), China(2026, 4, 2));
+  EXPECT_EQ(WindowEnd(absl::FromCivil(absl::CivilSecond(2026, 3, 1, 16, 0, 0), absl::UTCTimeZone()), 30),
+            China(2026, 4, 2));
 }
 
 TEST(WindowEnd, CountsLeapDays) {
@@ -50,7 +51,8 @@ TEST(WindowEnd, MovesOverHolidaysThatFollowEachOther) {
 }
 
 TEST(ParseHolidays, SaysWhichPieceIsWrong) {
-  EXPECT_THAT(std::string(ParseHolidays("2026-10-01/2026-09-01").status().message()), HasSubstr("2026-10-01/2026-09-01"));
+  EXPECT_THAT(std::string(ParseHolidays("2026-10-01/2026-09-01").status().message()),
+              HasSubstr("2026-10-01/2026-09-01"));
   EXPECT_THAT(std::string(ParseHolidays("2026-13-01").status().message()), HasSubstr("2026-13-01"));
   EXPECT_FALSE(ParseHolidays("2026-1-1").ok());
   EXPECT_FALSE(ParseHolidays("2026-01-01/2026-01-02/2026-01-03").ok());

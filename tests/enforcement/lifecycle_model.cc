@@ -34,7 +34,8 @@ bool HolidaysOfText(absl::string_view text, std::set<int64_t>* days) {
   for (absl::string_view piece : absl::StrSplit(text, ',')) {
     const std::vector<std::string> ends = absl::StrSplit(absl::StripAsciiWhitespace(piece), '/');
     int64_t first, last;
-    if (ends.size() > 2 || !DayOfText(ends.front(), &first) || !DayOfText(ends.back(), &last) || last < first) return false;
+    if (ends.size() > 2 || !DayOfText(ends.front(), &first) || !DayOfText(ends.back(), &last) || last < first)
+      return false;
     for (int64_t day = first; day <= last; ++day) days->insert(day);
   }
   return true;
@@ -48,8 +49,8 @@ bool IsNumber(absl::string_view text) {
 
 const std::map<std::string, std::string>& Defaults() {
   static const auto* defaults = new std::map<std::string, std::string>{
-      {"grace_days", "30"},       {"retention_days", "30"},     {"freeze.allow_delete", "off"}, {"freeze.exempt", "off"},
-      {"holiday_extension", "off"}, {"holidays", ""}, {"retention.cumulative", "off"}};
+      {"grace_days", "30"},         {"retention_days", "30"}, {"freeze.allow_delete", "off"}, {"freeze.exempt", "off"},
+      {"holiday_extension", "off"}, {"holidays", ""},         {"retention.cumulative", "off"}};
   return *defaults;
 }
 
@@ -81,15 +82,24 @@ bool IsClosed(TerminationCause cause) {
 
 std::string ClauseOf(TerminationCause cause) {
   switch (cause) {
-    case TerminationCause::kExpired: return "4.3";
-    case TerminationCause::kArrears: return "7.2.2";
-    case TerminationCause::kMutual: return "7.3.1";
-    case TerminationCause::kBreach: return "7.3.2";
-    case TerminationCause::kSecurity: return "7.3.3";
-    case TerminationCause::kNotice: return "7.3.4";
-    case TerminationCause::kTermsRejected: return "3.1.1";
-    case TerminationCause::kViolation: return "3.1.3.10";
-    default: return "";
+    case TerminationCause::kExpired:
+      return "4.3";
+    case TerminationCause::kArrears:
+      return "7.2.2";
+    case TerminationCause::kMutual:
+      return "7.3.1";
+    case TerminationCause::kBreach:
+      return "7.3.2";
+    case TerminationCause::kSecurity:
+      return "7.3.3";
+    case TerminationCause::kNotice:
+      return "7.3.4";
+    case TerminationCause::kTermsRejected:
+      return "3.1.1";
+    case TerminationCause::kViolation:
+      return "3.1.3.10";
+    default:
+      return "";
   }
 }
 
@@ -111,11 +121,16 @@ bool May(Role role, const Change& change) {
     switch (terminate->cause) {
       case TerminationCause::kUnspecified:
       case TerminationCause::kArrears:
-      case TerminationCause::kExpired: return false;
-      case TerminationCause::kTermsRejected: return is({L, B});
-      case TerminationCause::kSecurity: return is({L, S});
-      case TerminationCause::kViolation: return is({L, S, M});
-      default: return is({L});
+      case TerminationCause::kExpired:
+        return false;
+      case TerminationCause::kTermsRejected:
+        return is({L, B});
+      case TerminationCause::kSecurity:
+        return is({L, S});
+      case TerminationCause::kViolation:
+        return is({L, S, M});
+      default:
+        return is({L});
     }
   }
   if (std::holds_alternative<ConfirmReclaimed>(change)) return is({Role::kStorage});
@@ -132,9 +147,11 @@ const std::string* AccountOf(const Change& change) {
         using T = std::decay_t<decltype(each)>;
         if constexpr (std::is_same_v<T, OpenAccount> || std::is_same_v<T, Paid> || std::is_same_v<T, Withhold> ||
                       std::is_same_v<T, ClearWithhold> || std::is_same_v<T, SetBalance> || std::is_same_v<T, Freeze> ||
-                      std::is_same_v<T, PaymentPending> || std::is_same_v<T, Unfreeze> || std::is_same_v<T, SetServiceEnd> ||
-                      std::is_same_v<T, GiveNotice> || std::is_same_v<T, WithdrawNotice> || std::is_same_v<T, Terminate> ||
-                      std::is_same_v<T, GrantBackup> || std::is_same_v<T, Reinstate> || std::is_same_v<T, ConfirmReclaimed>) {
+                      std::is_same_v<T, PaymentPending> || std::is_same_v<T, Unfreeze> ||
+                      std::is_same_v<T, SetServiceEnd> || std::is_same_v<T, GiveNotice> ||
+                      std::is_same_v<T, WithdrawNotice> || std::is_same_v<T, Terminate> ||
+                      std::is_same_v<T, GrantBackup> || std::is_same_v<T, Reinstate> ||
+                      std::is_same_v<T, ConfirmReclaimed>) {
           return &each.account;
         } else {
           return nullptr;
@@ -200,15 +217,17 @@ class Life {
   bool Apply(const LifecycleModel::Told& told, bool forced) {
     PassUntil(told.at);
     if (!opened_) {
-      if (!forced && (std::holds_alternative<Reinstate>(told.change) || std::holds_alternative<GrantBackup>(told.change) ||
-                      std::holds_alternative<ConfirmReclaimed>(told.change))) {
+      if (!forced &&
+          (std::holds_alternative<Reinstate>(told.change) || std::holds_alternative<GrantBackup>(told.change) ||
+           std::holds_alternative<ConfirmReclaimed>(told.change))) {
         return false;
       }
       cursor_ = told.at;
     }
     if (!forced && State() == AccountState::kReclaimed) {
       return std::holds_alternative<Paid>(told.change) || std::holds_alternative<SetBalance>(told.change) ||
-             std::holds_alternative<PaymentPending>(told.change) || std::holds_alternative<ConfirmReclaimed>(told.change);
+             std::holds_alternative<PaymentPending>(told.change) ||
+             std::holds_alternative<ConfirmReclaimed>(told.change);
     }
     const bool opened = opened_;
     if (!opened_) {
@@ -253,7 +272,8 @@ class Life {
         if (Ended()) out.row = Stricter(out.row, RetentionRow());
         out.reason = Reason::kAccountFrozen;
         out.clause = "7.2.1";
-        for (const Clock& clock : Clocks()) out.deadline = out.deadline ? std::max(*out.deadline, clock.deadline) : clock.deadline;
+        for (const Clock& clock : Clocks())
+          out.deadline = out.deadline ? std::max(*out.deadline, clock.deadline) : clock.deadline;
         break;
       case AccountState::kRetention: {
         const Clock last = Last();
@@ -302,7 +322,8 @@ class Life {
   absl::Time Reached() const { return std::min(cursor_, reached_); }
 
   std::string Value(absl::string_view name, absl::Time t, absl::Time known_by) const {
-    return model_->ValueAt(name, account_, t, known_by, name == "freeze.allow_delete" ? reached_ : absl::InfiniteFuture());
+    return model_->ValueAt(name, account_, t, known_by,
+                           name == "freeze.allow_delete" ? reached_ : absl::InfiniteFuture());
   }
 
   std::set<absl::Time> ValueChanges(const Names& names) const {
@@ -315,8 +336,8 @@ class Life {
     return out;
   }
 
-  // The end of a window that began at `start`, as it stands at this instant: read when it begins, and moved later, never
-  // sooner, by what comes into force while it runs.
+  // The end of a window that began at `start`, as it stands at this instant: read when it begins, and moved later,
+  // never sooner, by what comes into force while it runs.
   absl::Time Window(const char* name, absl::Time start, absl::Time arrived) const {
     const auto read = [&](absl::Time t) {
       const absl::Time known_by = std::max({t, start, arrived});
@@ -343,7 +364,8 @@ class Life {
       out.push_back({each.cause, 1, Window("retention_days", each.at, each.arrived), each.arrived});
     }
     if (notice_ && notice_->time <= Reached()) {
-      out.push_back({TerminationCause::kNotice, 2, Window("retention_days", notice_->time, notice_->arrived), notice_->arrived});
+      out.push_back(
+          {TerminationCause::kNotice, 2, Window("retention_days", notice_->time, notice_->arrived), notice_->arrived});
     }
     if (service_end_ && service_end_->time <= Reached()) {
       out.push_back({TerminationCause::kExpired, 3, Window("retention_days", service_end_->time, service_end_->arrived),
@@ -398,7 +420,8 @@ class Life {
     const std::vector<Clock> clocks = Clocks();
     if (!over_ && !reclaimed_ && !clocks.empty() && Last().deadline <= Reached()) {
       over_ = Last();
-      announce_from_ = std::max({over_->deadline + absl::Minutes(10), over_->arrived + absl::Hours(24), by + absl::Hours(24)});
+      announce_from_ =
+          std::max({over_->deadline + absl::Minutes(10), over_->arrived + absl::Hours(24), by + absl::Hours(24)});
     }
     if (State() != AccountState::kFrozen && (State() != AccountState::kRetention || !ClosedRuns())) backup_ = false;
     if (State() != state_) {
@@ -504,7 +527,8 @@ Outcome LifecycleModel::Tell(const PolicyEvent& event, const Moment& now) {
     if (last != sequences_.end() && event.sequence < last->second) return Outcome::kStale;
   }
   const absl::Time at = event.effective_at.value_or(now.wall);
-  if (at > now.wall + absl::Hours(24) || !May(event.role, event.change) || !Accept(event, at, now)) return Outcome::kRejected;
+  if (at > now.wall + absl::Hours(24) || !May(event.role, event.change) || !Accept(event, at, now))
+    return Outcome::kRejected;
   ++number_;
   if (!event.event_id.empty()) seen_.insert({event.source, event.event_id});
   if (ordered) sequences_[{*account, event.source}] = event.sequence;
@@ -515,7 +539,8 @@ bool LifecycleModel::Accept(const PolicyEvent& event, absl::Time at, const Momen
   if (const std::string* account = AccountOf(event.change)) return AcceptLifecycle(event, *account, at, now);
   const Told told{event.change, at, now.wall, number_ + 1};
   if (const auto* set = std::get_if<SetParameter>(&event.change)) {
-    if (set->level == Level::kUnspecified || !Defaults().count(set->name) || !IsValue(set->name, set->value)) return false;
+    if (set->level == Level::kUnspecified || !Defaults().count(set->name) || !IsValue(set->name, set->value))
+      return false;
     values_.push_back({*set, set->from.value_or(at), set->to.value_or(absl::InfiniteFuture()), now.wall, number_ + 1});
     return true;
   }
@@ -525,13 +550,15 @@ bool LifecycleModel::Accept(const PolicyEvent& event, absl::Time at, const Momen
     return true;
   }
   std::vector<Told>& history = kept_[KeptId(event.change)];
-  const bool ends = std::holds_alternative<ReleaseHold>(event.change) || std::holds_alternative<ClearFlag>(event.change);
+  const bool ends =
+      std::holds_alternative<ReleaseHold>(event.change) || std::holds_alternative<ClearFlag>(event.change);
   if (ends && (history.empty() || history.back().change.index() == event.change.index())) return false;
   history.push_back(told);
   return true;
 }
 
-bool LifecycleModel::AcceptLifecycle(const PolicyEvent& event, absl::string_view account, absl::Time at, const Moment& now) {
+bool LifecycleModel::AcceptLifecycle(const PolicyEvent& event, absl::string_view account, absl::Time at,
+                                     const Moment& now) {
   if (account.empty()) return false;
   if (const auto* give = std::get_if<GiveNotice>(&event.change); give && !give->termination) return false;
   if (const auto* end = std::get_if<SetServiceEnd>(&event.change); end && !end->end) return false;
@@ -567,8 +594,8 @@ std::vector<LifecycleModel::Told> LifecycleModel::EventsOf(absl::string_view acc
   return out;
 }
 
-std::string LifecycleModel::ValueAt(absl::string_view name, absl::string_view account, absl::Time t, absl::Time known_by,
-                                    absl::Time reached) const {
+std::string LifecycleModel::ValueAt(absl::string_view name, absl::string_view account, absl::Time t,
+                                    absl::Time known_by, absl::Time reached) const {
   const Value* best = nullptr;
   const auto rank = [](const Value& v) { return std::make_tuple(v.set.level, !v.set.account.empty(), v.number); };
   for (const Value& each : values_) {
@@ -627,7 +654,8 @@ std::vector<ModelStanding> LifecycleModel::Standings(absl::string_view account, 
   return out;
 }
 
-std::vector<ModelAnswer> LifecycleModel::Ask(absl::string_view owner, absl::string_view requester, const Moment& now) const {
+std::vector<ModelAnswer> LifecycleModel::Ask(absl::string_view owner, absl::string_view requester,
+                                             const Moment& now) const {
   std::vector<std::vector<ModelStanding>> parties = {Standings(owner, now)};
   if (requester != owner) parties.push_back(Standings(requester, now));
   // Published terms warn until they take effect.
@@ -717,7 +745,8 @@ std::vector<ModelAnnouncement> LifecycleModel::Announce(const Moment& now) {
       if (reclaimable && !kept) continue;
       announced_.erase(account);
       out.push_back({AnnouncementKind::kReclaimCancelled, account});
-    } else if (reclaimable && !kept && now.clock_error && !standing.payment_pending && *standing.announce_from <= now.wall) {
+    } else if (reclaimable && !kept && now.clock_error && !standing.payment_pending &&
+               *standing.announce_from <= now.wall) {
       announced_[account] = now.wall;
       out.push_back({AnnouncementKind::kReclaimable, account});
     }

@@ -1,7 +1,7 @@
 // A slow, obvious model of the account lifecycle, for tests alone. It keeps the list of accepted events and, for any
-// moment asked for, lives each account's life again from its first event to that moment, one instant after the other. It
-// shares the engine's plain values (events, enums, Moment) and nothing else: its calendar, tables and rules are its own,
-// written from the text of the agreement's rules and not from the engine.
+// moment asked for, lives each account's life again from its first event to that moment, one instant after the other.
+// It shares the engine's plain values (events, enums, Moment) and nothing else: its calendar, tables and rules are its
+// own, written from the text of the agreement's rules and not from the engine.
 #ifndef SLUICE_TESTS_ENFORCEMENT_LIFECYCLE_MODEL_H_
 #define SLUICE_TESTS_ENFORCEMENT_LIFECYCLE_MODEL_H_
 
@@ -61,13 +61,15 @@ class LifecycleModel {
   std::vector<absl::Time> Instants(const Moment& now, absl::Time until) const;
 
   // The owner of a bucket, for holds.
-  void Bind(absl::string_view bucket, absl::string_view account) { owner_of_[std::string(bucket)] = std::string(account); }
+  void Bind(absl::string_view bucket, absl::string_view account) {
+    owner_of_[std::string(bucket)] = std::string(account);
+  }
 
  private:
   friend class Life;
   struct Told {
     Change change;
-    absl::Time at;       // effective_at
+    absl::Time at;  // effective_at
     absl::Time arrived;
     int64_t number = 0;  // in the order of acceptance
     bool DatedAhead() const { return at > arrived; }
@@ -82,12 +84,13 @@ class LifecycleModel {
   bool AcceptLifecycle(const PolicyEvent& event, absl::string_view account, absl::Time at, const Moment& now);
   // Events of an account in the order of their effect.
   std::vector<Told> EventsOf(absl::string_view account) const;
-  // The value in force at `t` of what had arrived by `known_by`. What is written for later than `reached` has not begun or
-  // ended.
+  // The value in force at `t` of what had arrived by `known_by`. What is written for later than `reached` has not begun
+  // or ended.
   std::string ValueAt(absl::string_view name, absl::string_view account, absl::Time t, absl::Time known_by,
                       absl::Time reached) const;
   ModelStanding Live(absl::string_view account, absl::Time t, absl::Time reached, std::set<absl::Time>* timers) const;
-  // `now`, and the last instants before each written time that may, by the slowest clock, not have come yet; latest first.
+  // `now`, and the last instants before each written time that may, by the slowest clock, not have come yet; latest
+  // first.
   static std::vector<absl::Time> Doubtful(const std::set<absl::Time>& written, const Moment& now);
   // How `account` stands at each of those.
   std::vector<ModelStanding> Standings(absl::string_view account, const Moment& now) const;

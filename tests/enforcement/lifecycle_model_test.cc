@@ -3,6 +3,8 @@
 //
 //   SLUICE_MODEL_SEQUENCES=1000000   how many sequences, without a bound in time
 //   SLUICE_MODEL_SEED=7              the first seed; each sequence has one of its own
+#include "tests/enforcement/lifecycle_model.h"
+
 #include <cstdlib>
 #include <iostream>
 #include <random>
@@ -11,7 +13,6 @@
 #include "absl/strings/str_join.h"
 #include "enforcement/clock.h"
 #include "gtest/gtest.h"
-#include "tests/enforcement/lifecycle_model.h"
 #include "tests/enforcement/node.h"
 
 namespace sluice {
@@ -39,33 +40,43 @@ struct Op {
 
 std::string Text(const When& when) {
   static const char* const kAnchors[] = {"unset", "now", "deadline", "midnight"};
-  return when.anchor == When::kUnset ? "unset" : absl::StrCat(kAnchors[when.anchor], "+", absl::FormatDuration(when.offset));
+  return when.anchor == When::kUnset ? "unset"
+                                     : absl::StrCat(kAnchors[when.anchor], "+", absl::FormatDuration(when.offset));
 }
 
 std::string Text(const Subject& subject) { return absl::StrCat(subject.account, subject.bucket, "/", subject.key); }
 
 std::string Text(const Op& op) {
   switch (op.kind) {
-    case Op::kAdvance: return absl::StrCat("advance to ", Text(op.advance), " of ", op.account);
-    case Op::kClockError: return absl::StrCat("clock error ", op.clock_error ? absl::FormatDuration(*op.clock_error) : "unknown");
-    case Op::kWallStep: return absl::StrCat("wall clock steps by ", absl::FormatDuration(op.step));
-    case Op::kSend: break;
+    case Op::kAdvance:
+      return absl::StrCat("advance to ", Text(op.advance), " of ", op.account);
+    case Op::kClockError:
+      return absl::StrCat("clock error ", op.clock_error ? absl::FormatDuration(*op.clock_error) : "unknown");
+    case Op::kWallStep:
+      return absl::StrCat("wall clock steps by ", absl::FormatDuration(op.step));
+    case Op::kSend:
+      break;
   }
-  std::string out = absl::StrCat("send ", ChangeName(op.change.index()), " ", op.account, " role ", Name(op.role), " effective ",
-                                 Text(op.effective), " first ", Text(op.first), " second ", Text(op.second));
+  std::string out =
+      absl::StrCat("send ", ChangeName(op.change.index()), " ", op.account, " role ", Name(op.role), " effective ",
+                   Text(op.effective), " first ", Text(op.first), " second ", Text(op.second));
   if (op.sequence != 0) absl::StrAppend(&out, " sequence ", op.sequence, " of ", op.source);
   if (!op.event_id.empty()) absl::StrAppend(&out, " id ", op.event_id, " of ", op.source);
   if (const auto* set = std::get_if<SetParameter>(&op.change)) {
-    absl::StrAppend(&out, " ", set->name, "='", set->value, "' level ", Name(set->level), " account '", set->account, "'");
+    absl::StrAppend(&out, " ", set->name, "='", set->value, "' level ", Name(set->level), " account '", set->account,
+                    "'");
   }
-  if (const auto* terminate = std::get_if<Terminate>(&op.change)) absl::StrAppend(&out, " cause ", Name(terminate->cause));
+  if (const auto* terminate = std::get_if<Terminate>(&op.change))
+    absl::StrAppend(&out, " cause ", Name(terminate->cause));
   if (const auto* pending = std::get_if<PaymentPending>(&op.change)) absl::StrAppend(&out, " ", pending->pending);
   if (const auto* balance = std::get_if<SetBalance>(&op.change)) {
     absl::StrAppend(&out, " ", balance->balance_minor, " of ", balance->consumption_minor);
   }
-  if (const auto* place = std::get_if<PlaceHold>(&op.change)) absl::StrAppend(&out, " ", place->hold_id, " on ", Text(place->subject));
+  if (const auto* place = std::get_if<PlaceHold>(&op.change))
+    absl::StrAppend(&out, " ", place->hold_id, " on ", Text(place->subject));
   if (const auto* release = std::get_if<ReleaseHold>(&op.change)) absl::StrAppend(&out, " ", release->hold_id);
-  if (const auto* raise = std::get_if<RaiseFlag>(&op.change)) absl::StrAppend(&out, " ", raise->flag_id, " on ", Text(raise->subject));
+  if (const auto* raise = std::get_if<RaiseFlag>(&op.change))
+    absl::StrAppend(&out, " ", raise->flag_id, " on ", Text(raise->subject));
   if (const auto* clear = std::get_if<ClearFlag>(&op.change)) absl::StrAppend(&out, " ", clear->flag_id);
   return out;
 }
@@ -84,7 +95,8 @@ class Maker {
     return ops;
   }
   absl::Time Start() {
-    static const char* const kDays[] = {"2023-12-30", "2024-02-27", "2024-12-02", "2025-02-26", "2027-11-29", "2028-01-30"};
+    static const char* const kDays[] = {"2023-12-30", "2024-02-27", "2024-12-02",
+                                        "2025-02-26", "2027-11-29", "2028-01-30"};
     absl::Time start = At(absl::StrCat(kDays[Below(6)], "T00:00:00+08:00"));
     if (Below(3) != 0) start += absl::Milliseconds(Below(86'400'000));
     return start;
@@ -99,37 +111,53 @@ class Maker {
   }
 
   absl::Duration Little() {
-    return OneOf({absl::ZeroDuration(), absl::Nanoseconds(1), absl::Milliseconds(1), absl::Milliseconds(600), absl::Seconds(1),
-                  absl::Seconds(3), absl::Minutes(10)});
+    return OneOf({absl::ZeroDuration(), absl::Nanoseconds(1), absl::Milliseconds(1), absl::Milliseconds(600),
+                  absl::Seconds(1), absl::Seconds(3), absl::Minutes(10)});
   }
   absl::Duration SignedLittle() { return OneIn(2) ? Little() : -Little(); }
   absl::Duration Some() {
     switch (Below(5)) {
-      case 0: return Little();
-      case 1: return absl::Minutes(Below(90));
-      case 2: return absl::Hours(Below(30));
-      case 3: return absl::Hours(24 * Below(12)) + absl::Seconds(Below(86400));
-      default: return absl::Hours(24 * Below(70));
+      case 0:
+        return Little();
+      case 1:
+        return absl::Minutes(Below(90));
+      case 2:
+        return absl::Hours(Below(30));
+      case 3:
+        return absl::Hours(24 * Below(12)) + absl::Seconds(Below(86400));
+      default:
+        return absl::Hours(24 * Below(70));
     }
   }
 
   When Effective() {
     switch (Below(10)) {
-      case 0: return {When::kNow, -Some()};
-      case 1: return {When::kNow, absl::Seconds(1 + Below(86400))};
-      case 2: return {When::kNow, Little()};
-      case 3: return {When::kDeadline, SignedLittle()};
-      case 4: return {When::kMidnight, SignedLittle()};
-      case 5: return {When::kNow, OneIn(2) ? absl::Hours(24) : absl::Hours(24) + absl::Nanoseconds(1)};
-      default: return {};
+      case 0:
+        return {When::kNow, -Some()};
+      case 1:
+        return {When::kNow, absl::Seconds(1 + Below(86400))};
+      case 2:
+        return {When::kNow, Little()};
+      case 3:
+        return {When::kDeadline, SignedLittle()};
+      case 4:
+        return {When::kMidnight, SignedLittle()};
+      case 5:
+        return {When::kNow, OneIn(2) ? absl::Hours(24) : absl::Hours(24) + absl::Nanoseconds(1)};
+      default:
+        return {};
     }
   }
   When Any() {
     switch (Below(5)) {
-      case 0: return {When::kMidnight, absl::Hours(24 * Below(40))};
-      case 1: return {When::kNow, -Some()};
-      case 2: return {When::kDeadline, SignedLittle()};
-      default: return {When::kNow, Some()};
+      case 0:
+        return {When::kMidnight, absl::Hours(24 * Below(40))};
+      case 1:
+        return {When::kNow, -Some()};
+      case 2:
+        return {When::kDeadline, SignedLittle()};
+      default:
+        return {When::kNow, Some()};
     }
   }
 
@@ -151,17 +179,25 @@ class Maker {
     switch (Below(24)) {
       case 0:
         op.kind = Op::kClockError;
-        if (!OneIn(3)) op.clock_error = OneOf({absl::Seconds(1), absl::Seconds(1), absl::Milliseconds(10), absl::Minutes(5)});
+        if (!OneIn(3))
+          op.clock_error = OneOf({absl::Seconds(1), absl::Seconds(1), absl::Milliseconds(10), absl::Minutes(5)});
         return op;
       case 1:
         op.kind = Op::kWallStep;
         op.step = OneIn(4) ? Some() : -Some();
         return op;
-      case 2: case 3: case 4: case 5: case 6: case 7:
+      case 2:
+      case 3:
+      case 4:
+      case 5:
+      case 6:
+      case 7:
         op.kind = Op::kAdvance;
-        op.advance = OneIn(2) ? When{When::kNow, Some()} : When{OneOf({When::kDeadline, When::kDeadline, When::kMidnight}), SignedLittle()};
+        op.advance = OneIn(2) ? When{When::kNow, Some()}
+                              : When{OneOf({When::kDeadline, When::kDeadline, When::kMidnight}), SignedLittle()};
         return op;
-      default: break;
+      default:
+        break;
     }
     Send(&op);
     return op;
@@ -172,19 +208,40 @@ class Maker {
     op->effective = Effective();
     op->role = Role::kBilling;
     switch (Below(30)) {
-      case 0: op->change = OpenAccount{who}; break;
-      case 1: op->change = Paid{who}; break;
-      case 2: op->change = Withhold{who}; break;
-      case 3: op->change = ClearWithhold{who}; break;
-      case 4: op->change = SetBalance{who, static_cast<int64_t>(Below(3)), 1}; break;
-      case 5: case 6: case 7: op->change = Freeze{who}; break;
-      case 8: op->change = PaymentPending{who, OneIn(2)}; break;
-      case 9: case 10: op->change = Unfreeze{who}; break;
-      case 11: case 12:
+      case 0:
+        op->change = OpenAccount{who};
+        break;
+      case 1:
+        op->change = Paid{who};
+        break;
+      case 2:
+        op->change = Withhold{who};
+        break;
+      case 3:
+        op->change = ClearWithhold{who};
+        break;
+      case 4:
+        op->change = SetBalance{who, static_cast<int64_t>(Below(3)), 1};
+        break;
+      case 5:
+      case 6:
+      case 7:
+        op->change = Freeze{who};
+        break;
+      case 8:
+        op->change = PaymentPending{who, OneIn(2)};
+        break;
+      case 9:
+      case 10:
+        op->change = Unfreeze{who};
+        break;
+      case 11:
+      case 12:
         op->change = SetServiceEnd{who, {}};
         op->first = Any();
         break;
-      case 13: case 14:
+      case 13:
+      case 14:
         op->change = GiveNotice{who, {}};
         op->role = Role::kLegal;
         op->first = {When::kMidnight, absl::Hours(24 * (29 + Below(4))) + SignedLittle()};
@@ -193,7 +250,8 @@ class Maker {
         op->change = WithdrawNotice{who};
         op->role = Role::kLegal;
         break;
-      case 16: case 17: {
+      case 16:
+      case 17: {
         const auto cause = static_cast<TerminationCause>(OneIn(10) ? Below(9) : 1 + Below(6));
         op->change = Terminate{who, cause};
         op->role = OneIn(8) ? OneOf({Role::kBilling, Role::kSecurity, Role::kModeration}) : Role::kLegal;
@@ -203,20 +261,27 @@ class Maker {
         op->change = GrantBackup{who};
         op->role = Role::kLegal;
         break;
-      case 19: op->change = Reinstate{who}; break;
+      case 19:
+        op->change = Reinstate{who};
+        break;
       case 20:
         op->change = ConfirmReclaimed{who};
         op->role = Role::kStorage;
         break;
-      case 21: Keep(op); break;
-      case 22: Keep(op); break;
+      case 21:
+        Keep(op);
+        break;
+      case 22:
+        Keep(op);
+        break;
       case 23:
         if (!OneIn(3)) return Send(op);
         op->change = AnnounceTerms{};
         op->effective = {};
         op->first = {When::kNow, absl::Hours(1) + Some()};
         break;
-      default: Parameter(op);
+      default:
+        Parameter(op);
     }
     if (OneIn(40)) op->role = static_cast<Role>(Below(8));
     if (OneIn(60)) {
@@ -230,7 +295,8 @@ class Maker {
     }
   }
 
-  // Histories of a hold or flag run forward: what a change dated before the last one of its id means is not at issue here.
+  // Histories of a hold or flag run forward: what a change dated before the last one of its id means is not at issue
+  // here.
   void Keep(Op* op) {
     const std::string id = absl::StrCat(op->account, Below(2));
     op->role = Role::kLegal;
@@ -248,7 +314,8 @@ class Maker {
         op->change = RaiseFlag{id, AnySubject(op->account), "3.1.3.5.2", Severity::kCritical, {}, "authority"};
         if (OneIn(3)) op->first = {When::kNow, absl::Seconds(1) + Some()};
         break;
-      default: op->change = ClearFlag{id};
+      default:
+        op->change = ClearFlag{id};
     }
   }
 
@@ -257,17 +324,28 @@ class Maker {
     set.level = static_cast<Level>(OneIn(30) ? 0 : 1 + Below(4));
     if (OneIn(2)) set.account = op->account;
     switch (Below(9)) {
-      case 0: case 1: case 2:
+      case 0:
+      case 1:
+      case 2:
         set.name = OneIn(2) ? "grace_days" : "retention_days";
         set.value = OneOf<const char*>({"0", "1", "5", "29", "30", "31", "45", "60", "365", "030"});
         break;
-      case 3: set.name = "freeze.exempt"; break;
-      case 4: set.name = "freeze.allow_delete"; break;
-      case 5: set.name = "retention.cumulative"; break;
-      case 6: set.name = "holiday_extension"; break;
+      case 3:
+        set.name = "freeze.exempt";
+        break;
+      case 4:
+        set.name = "freeze.allow_delete";
+        break;
+      case 5:
+        set.name = "retention.cumulative";
+        break;
+      case 6:
+        set.name = "holiday_extension";
+        break;
       case 7:
         set.name = "holidays";
-        set.value = OneOf<const char*>({"", "2024-02-29", "2023-12-30/2024-02-12, 2025-03-01/2025-04-05", "2024-01-31/2024-02-01",
+        set.value = OneOf<const char*>({"", "2024-02-29", "2023-12-30/2024-02-12, 2025-03-01/2025-04-05",
+                                        "2024-01-31/2024-02-01",
                                         "2024-03-28/2024-03-30,2025-01-01/2025-02-07, 2028-02-29/2028-03-02",
                                         "2024-03-31/2024-03-30", "2024-02-30", "tomorrow"});
         break;
@@ -281,7 +359,9 @@ class Maker {
     }
     op->change = set;
     if (OneIn(2)) op->first = Any();
-    if (OneIn(3)) op->second = {op->first.anchor == When::kUnset ? When::kNow : op->first.anchor, op->first.offset + absl::Seconds(1) + Some()};
+    if (OneIn(3))
+      op->second = {op->first.anchor == When::kUnset ? When::kNow : op->first.anchor,
+                    op->first.offset + absl::Seconds(1) + Some()};
     if (OneIn(2)) op->effective = {};
   }
 
@@ -326,10 +406,18 @@ class Run {
  private:
   void Step(const Op& op) {
     switch (op.kind) {
-      case Op::kSend: Send(op); break;
-      case Op::kAdvance: Advance(std::min(Resolve(op.advance, op.account), clock_.now.wall + absl::Hours(24 * 120))); break;
-      case Op::kClockError: clock_.now.clock_error = op.clock_error; break;
-      case Op::kWallStep: clock_.now.wall += op.step; break;
+      case Op::kSend:
+        Send(op);
+        break;
+      case Op::kAdvance:
+        Advance(std::min(Resolve(op.advance, op.account), clock_.now.wall + absl::Hours(24 * 120)));
+        break;
+      case Op::kClockError:
+        clock_.now.clock_error = op.clock_error;
+        break;
+      case Op::kWallStep:
+        clock_.now.wall += op.step;
+        break;
     }
     Tick();
     Announce();
@@ -347,25 +435,34 @@ class Run {
   absl::Time Resolve(const When& when, absl::string_view account) {
     const absl::Time now = node_.now().wall;
     switch (when.anchor) {
-      case When::kDeadline: return model_.StandingAt(account, now).deadline.value_or(now) + when.offset;
-      case When::kMidnight: return ModelWindowEnd(now, 0, "") + when.offset;
-      default: return now + when.offset;
+      case When::kDeadline:
+        return model_.StandingAt(account, now).deadline.value_or(now) + when.offset;
+      case When::kMidnight:
+        return ModelWindowEnd(now, 0, "") + when.offset;
+      default:
+        return now + when.offset;
     }
   }
 
   absl::Time Probe(const Op& op) {
     const absl::Time now = node_.now().wall;
     const absl::Time deadline = model_.StandingAt(op.account, now).deadline.value_or(now);
-    const absl::Duration little[] = {absl::ZeroDuration(), absl::Nanoseconds(1), -absl::Nanoseconds(1), absl::Milliseconds(999),
-                                     absl::Seconds(1), -absl::Seconds(1)};
+    const absl::Duration little[] = {absl::ZeroDuration(),    absl::Nanoseconds(1), -absl::Nanoseconds(1),
+                                     absl::Milliseconds(999), absl::Seconds(1),     -absl::Seconds(1)};
     const absl::Duration near = little[op.probe / 8 % 6];
     switch (op.probe % 8) {
-      case 0: return now - absl::Seconds(op.probe / 64 % 4'000'000);
-      case 1: return now + absl::Seconds(op.probe / 64 % 8'000'000);
-      case 2: return now + absl::Milliseconds(op.probe / 64 % 4000);
-      case 3: return ModelWindowEnd(now, op.probe / 64 % 70, "") + near;
-      case 4: return last_effective_ + near;
-      default: return deadline + near;
+      case 0:
+        return now - absl::Seconds(op.probe / 64 % 4'000'000);
+      case 1:
+        return now + absl::Seconds(op.probe / 64 % 8'000'000);
+      case 2:
+        return now + absl::Milliseconds(op.probe / 64 % 4000);
+      case 3:
+        return ModelWindowEnd(now, op.probe / 64 % 70, "") + near;
+      case 4:
+        return last_effective_ + near;
+      default:
+        return deadline + near;
     }
   }
 
@@ -392,9 +489,9 @@ class Run {
     const Outcome expected = model_.Tell(event, node_.now());
     const Reduction reduction = node_.SendEvent(event);
     Same("outcome", Name(expected), absl::StrCat(Name(reduction.outcome), ""), reduction.error);
-    const size_t rejections = std::count_if(reduction.announcements.begin(), reduction.announcements.end(), [](const auto& each) {
-      return each.kind == AnnouncementKind::kEventRejected;
-    });
+    const size_t rejections =
+        std::count_if(reduction.announcements.begin(), reduction.announcements.end(),
+                      [](const auto& each) { return each.kind == AnnouncementKind::kEventRejected; });
     Same("announced rejections", absl::StrCat(expected == Outcome::kRejected), absl::StrCat(rejections), "");
   }
 
@@ -416,7 +513,8 @@ class Run {
     clock_.now.wall = wall;
     Tick();
     if (Announce() && due > node_.now().wall) {
-      fault_ = absl::StrCat(at_, ": an announcement fell due at ", absl::FormatTime(wall), ", NextDue said ", absl::FormatTime(due));
+      fault_ = absl::StrCat(at_, ": an announcement fell due at ", absl::FormatTime(wall), ", NextDue said ",
+                            absl::FormatTime(due));
     }
   }
 
@@ -425,7 +523,8 @@ class Run {
     for (const ModelAnnouncement& each : model_.Announce(node_.now())) {
       wanted.push_back(absl::StrCat(Name(each.kind), " ", each.account));
     }
-    for (const Announcement& each : node_.Announce()) got.push_back(absl::StrCat(Name(each.kind), " ", each.subject.account));
+    for (const Announcement& each : node_.Announce())
+      got.push_back(absl::StrCat(Name(each.kind), " ", each.subject.account));
     Same("announcements", absl::StrJoin(wanted, ", "), absl::StrJoin(got, ", "), absl::FormatTime(node_.now().wall));
     return !wanted.empty();
   }
@@ -436,8 +535,8 @@ class Run {
     subject.account = account;
     const Description said = node_.engine().Describe(subject, now);
     const auto text = [](AccountState state, TerminationCause cause, OptionalTime since, OptionalTime deadline) {
-      return absl::StrCat(Name(state), " cause ", Name(cause), " since ", since ? absl::FormatTime(*since) : "-", " deadline ",
-                          deadline ? absl::FormatTime(*deadline) : "-");
+      return absl::StrCat(Name(state), " cause ", Name(cause), " since ", since ? absl::FormatTime(*since) : "-",
+                          " deadline ", deadline ? absl::FormatTime(*deadline) : "-");
     };
     Same(absl::StrCat(account, " at ", absl::FormatTime(now.wall)),
          text(standing.state, standing.cause, standing.since, standing.deadline),
@@ -470,21 +569,23 @@ class Run {
         got = Answer(decision.verdict, decision.reason, decision.clause,
                      std::vector<Reason>(decision.warnings.begin(), decision.warnings.end()));
       }
-      Same(absl::StrCat(Name(input.operation), " of ", requester, " on ", owner, " at ", absl::FormatTime(now.wall)), wanted, got, "");
+      Same(absl::StrCat(Name(input.operation), " of ", requester, " on ", owner, " at ", absl::FormatTime(now.wall)),
+           wanted, got, "");
     }
   }
 
   static std::string Names(const std::vector<Reason>& reasons) {
     return absl::StrJoin(reasons, "+", [](std::string* out, Reason each) { out->append(std::string(Name(each))); });
   }
-  static std::string Answer(Verdict verdict, Reason reason, absl::string_view clause, const std::vector<Reason>& warnings) {
+  static std::string Answer(Verdict verdict, Reason reason, absl::string_view clause,
+                            const std::vector<Reason>& warnings) {
     return absl::StrCat(Name(verdict), " ", Name(reason), " ", clause, " warns ", Names(warnings));
   }
 
   void Same(absl::string_view what, absl::string_view wanted, absl::string_view got, absl::string_view more) {
     if (wanted == got || !fault_.empty()) return;
-    fault_ = absl::StrCat(at_, " (now ", absl::FormatTime(node_.now().wall), "): ", what, "\n  model:  ", wanted, "\n  engine: ", got,
-                          "\n  ", more);
+    fault_ = absl::StrCat(at_, " (now ", absl::FormatTime(node_.now().wall), "): ", what, "\n  model:  ", wanted,
+                          "\n  engine: ", got, "\n  ", more);
   }
 
   SteppedClock clock_;
@@ -535,7 +636,8 @@ TEST(LifecycleModelTest, CountsNaturalDaysOverLeapDaysYearEndsAndHolidays) {
   EXPECT_EQ(ModelWindowEnd(At("2024-02-01T00:00:00+08:00"), 30, ""), At("2024-03-03T00:00:00+08:00"));
   EXPECT_EQ(ModelWindowEnd(At("2025-02-01T23:59:59+08:00"), 30, ""), At("2025-03-04T00:00:00+08:00"));
   EXPECT_EQ(ModelWindowEnd(At("2023-12-31T10:00:00+08:00"), 1, ""), At("2024-01-02T00:00:00+08:00"));
-  EXPECT_EQ(ModelWindowEnd(At("2024-01-01T10:00:00+08:00"), 1, "2024-01-02/2024-01-03"), At("2024-01-05T00:00:00+08:00"));
+  EXPECT_EQ(ModelWindowEnd(At("2024-01-01T10:00:00+08:00"), 1, "2024-01-02/2024-01-03"),
+            At("2024-01-05T00:00:00+08:00"));
 }
 
 TEST(LifecycleModelTest, AgreesWithTheEngineOverRandomHistories) {

@@ -30,7 +30,9 @@ TEST(CanonicalHost, SpellsInternationalNamesAsPunycode) {
   EXPECT_EQ(Canonical("XN--WCS.example.cn"), "xn--wcs.example.cn");
   EXPECT_EQ(Canonical("图。example.cn"), "xn--wcs.example.cn");
   EXPECT_EQ(Canonical("BÜCHER.example"), Canonical("bücher.example"));
-  EXPECT_EQ(Canonical("bu\xcc\x88" "cher.example"), Canonical("bücher.example"));  // decomposed
+  EXPECT_EQ(Canonical("bu\xcc\x88"
+                      "cher.example"),
+            Canonical("bücher.example"));  // decomposed
   EXPECT_EQ(Canonical("*.图.cn:80"), "*.xn--wcs.cn");
 }
 
@@ -82,7 +84,8 @@ TEST(ParseAddress, ReadsBothFamiliesAndMapsMappedOnes) {
 
 TEST(IsUtf8, RefusesOverlongSurrogatesAndTruncation) {
   EXPECT_TRUE(IsUtf8("图 ü a \xF0\x9F\x98\x80"));
-  for (const char* bad : {"\xff", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe5\x9b", "a\x80"}) {
+  for (const char* bad :
+       {"\xff", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe5\x9b", "a\x80"}) {
     EXPECT_FALSE(IsUtf8(bad));
   }
 }

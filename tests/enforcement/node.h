@@ -139,7 +139,8 @@ class Node : public EntitySource {
   std::map<std::pair<std::string, std::string>, int64_t> sequences_;
 };
 
-inline CheckInput Ask(Operation operation, absl::string_view requester, absl::string_view bucket, absl::string_view key) {
+inline CheckInput Ask(Operation operation, absl::string_view requester, absl::string_view bucket,
+                      absl::string_view key) {
   CheckInput input;
   input.operation = operation;
   input.requester = requester;

@@ -58,7 +58,8 @@ TEST_F(ReducerTest, SaysWhatIsWrongWithTheForm) {
   ExpectRejected(node_.Send(SetParameter{Level::kContract, "", "grace_dayz", "30", {}, {}}), "grace_dayz");
   ExpectRejected(node_.Send(SetParameter{Level::kContract, "", "grace_days", "3.5", {}, {}}), "whole number");
   ExpectRejected(node_.Send(SetParameter{Level::kUnspecified, "", "grace_days", "30", {}, {}}), "level");
-  ExpectRejected(node_.Send(SetPermit{"example.cn", "icp-filing", PermitStatus::kValid, "2026-02-30"}), "valid_through");
+  ExpectRejected(node_.Send(SetPermit{"example.cn", "icp-filing", PermitStatus::kValid, "2026-02-30"}),
+                 "valid_through");
   ExpectRejected(node_.Send(GiveNotice{"u1", absl::nullopt}), "termination");
   SetLimit limit{"l1", Level::kWebPage, LimitScope::kBucket, object_, Dimension::kRequests, {}, 10};
   ExpectRejected(node_.Send(limit), "want a bucket for a limit of scope BUCKET");
