@@ -10,9 +10,9 @@
 
 namespace sluice::bench {
 
-// Answers every call with the bytes `answer`, read by nobody and made by nobody: what gRPC itself costs. Returns when
-// the parent is done.
-absl::Status ServeEcho(const std::string& socket, const std::string& answer);
+// Answers every call with the bytes `answer`, read by nobody and made by nobody: what gRPC itself costs. With `health`
+// gRPC's own health service stands beside it, as it does in sluiced. Returns when the parent is done.
+absl::Status ServeEcho(const std::string& socket, const std::string& answer, bool health);
 
 // The real check server of server/listen, over a policy of `sizes` with three default request limits (account, bucket,
 // address). On `socket` with the observers that sluiced has: metrics and the decision log, which keeps every decision.
