@@ -334,7 +334,8 @@ class Life {
       return Refused(absl::StrCat("give_notice.termination: want ", ChinaTimeText(earliest),
                                   " or later (7.3.4: 30 days), got ", ChinaTimeText(*change.termination)));
     }
-    if (reclaimable_ || (notice_ && (notice_->at <= now_ || notice_->at == *change.termination))) return Unchanged();
+    // In RECLAIMABLE too: it is remembered, and shows where a payment dated back reopens the account.
+    if (notice_ && (notice_->at <= now_ || notice_->at == *change.termination)) return Unchanged();
     notice_ = Dated{*change.termination, arrived_at_, notice_ ? notice_->effective_at : now_};
     return Changed();
   }

@@ -776,6 +776,8 @@ std::vector<absl::Time> LifecycleModel::Instants(const Moment& now, absl::Time u
       if (const auto* raise = std::get_if<RaiseFlag>(&each.change); raise && raise->expires_at) add(*raise->expires_at);
     }
   }
+  // Policy time stands still while the wall clock, set back, has not caught up.
+  if (until <= now.wall) return {};
   return {all.upper_bound(now.wall), all.upper_bound(until)};
 }
 
