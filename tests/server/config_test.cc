@@ -4,9 +4,11 @@
 
 #include <fstream>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "test_node.h"
@@ -237,6 +239,25 @@ TEST(ListenAddressTest, RefusesWhatIsNoAddress) {
     EXPECT_FALSE(ParseListenAddress(text).ok()) << text;
   }
   EXPECT_FALSE(ParseListenAddress("unix:/" + std::string(108, 'x')).ok());
+}
+
+TEST(ConfigTest, IsDocumentedKeyByKeyWithItsDefault) {
+  std::ifstream file(SLUICE_SOURCE_DIR "/docs/configuration.md");
+  std::stringstream text;
+  text << file.rdbuf();
+  const std::string page = text.str();
+  std::string rows;
+  for (const ConfigKey& key : ConfigKeys()) {
+    const std::string value = *key.default_text ? absl::StrCat("`", key.default_text, "`") : "none";
+    const std::string row = absl::StrCat("\n| `", key.name, "` | ", value, " | ");
+    EXPECT_THAT(page, HasSubstr(row));
+    const size_t at = page.find(row);
+    absl::StrAppend(&rows, at == std::string::npos ? "" : page.substr(at, page.find('\n', at + 1) - at));
+  }
+  // And no row that is no key.
+  const size_t table = page.find("\n| `");
+  ASSERT_NE(table, std::string::npos);
+  EXPECT_EQ(page.substr(table, page.find("\n\n", table) - table), rows);
 }
 
 }  // namespace
