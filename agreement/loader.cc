@@ -103,6 +103,9 @@ class PackReader {
   void ReadCategories(const YamlValue& value);
   void ReadParameters(const YamlValue& value);
   void ReadTiming(const YamlValue& value);
+  void ReadAbuse(const YamlValue& value);
+  void ReadDuration(const YamlValue& value, absl::Duration least, absl::Duration most, absl::Duration* target);
+  void ReadNumber(const YamlValue& value, double least, double most, double* target);
 
   StrictYaml yaml_;
   PackFields fields_{&yaml_};
@@ -323,23 +326,56 @@ void PackReader::ReadTiming(const YamlValue& value) {
       {"effective_ahead_max", absl::ZeroDuration(), kNoBound, &pack_->effective_ahead_max},
       {"recheck_after", absl::Milliseconds(1), kNoBound, &pack_->recheck_after},  // 0 would read as unset
       {"cache_for", absl::ZeroDuration(), kCacheForMax, &pack_->cache_for},
+      {"shape_recheck", absl::Milliseconds(1), kNoBound, &pack_->shape_recheck},
   };
   std::vector<std::string> names;
   for (const Span& span : spans) names.emplace_back(span.name);
   const YamlMembers members = yaml_.Members(value, names);
   for (const Span& span : spans) {
-    With(members, span.name, [&](const YamlValue& v) {
-      const std::string wanted = absl::StrCat("a duration like 10m, from ", absl::FormatDuration(span.least), " to ",
-                                              absl::FormatDuration(span.most));
-      const absl::optional<std::string> text = yaml_.Text(v, wanted);
-      if (!text) return;
-      absl::Duration duration;
-      if (!absl::ParseDuration(*text, &duration) || duration < span.least || duration > span.most) {
-        return yaml_.Refuse(v, wanted);
-      }
-      *span.target = duration;
-    });
+    With(members, span.name, [&](const YamlValue& v) { ReadDuration(v, span.least, span.most, span.target); });
   }
+}
+
+void PackReader::ReadDuration(const YamlValue& value, absl::Duration least, absl::Duration most,
+                              absl::Duration* target) {
+  const std::string wanted =
+      absl::StrCat("a duration like 10m, from ", absl::FormatDuration(least), " to ", absl::FormatDuration(most));
+  const absl::optional<std::string> text = yaml_.Text(value, wanted);
+  if (!text) return;
+  absl::Duration duration;
+  if (!absl::ParseDuration(*text, &duration) || duration < least || duration > most) return yaml_.Refuse(value, wanted);
+  *target = duration;
+}
+
+void PackReader::ReadNumber(const YamlValue& value, double least, double most, double* target) {
+  const std::string wanted = absl::StrCat("a number from ", least, " to ", most);
+  const absl::optional<std::string> text = yaml_.Text(value, wanted);
+  if (!text) return;
+  double number;
+  if (!absl::SimpleAtod(*text, &number) || !(number >= least && number <= most)) return yaml_.Refuse(value, wanted);
+  *target = number;
+}
+
+void PackReader::ReadAbuse(const YamlValue& value) {
+  AbuseRule& abuse = pack_->abuse;
+  const YamlMembers members =
+      yaml_.Members(value, {"clause", "factor", "window", "sandbox_share", "release_after", "scopes"});
+  With(members, "clause", [&](const YamlValue& v) { fields_.ReadClause(v, false, &abuse.clause); });
+  // Below twice its limit nobody can be told from a customer who is a little over it.
+  With(members, "factor", [&](const YamlValue& v) { ReadNumber(v, 2, 1e6, &abuse.factor); });
+  With(members, "window",
+       [&](const YamlValue& v) { ReadDuration(v, absl::Seconds(1), absl::Hours(1), &abuse.window); });
+  With(members, "sandbox_share", [&](const YamlValue& v) { ReadNumber(v, 0.001, 1, &abuse.sandbox_share); });
+  With(members, "release_after",
+       [&](const YamlValue& v) { ReadDuration(v, absl::Seconds(1), absl::Hours(24), &abuse.release_after); });
+  With(members, "scopes", [&](const YamlValue& v) {
+    const auto items = yaml_.Items(v, "a list of scopes of limits; empty: nobody is sandboxed");
+    if (!items) return;
+    for (const YamlValue& item : *items) {
+      if (const auto scope = fields_.Word(item, LimitScope::kClientIp))
+        abuse.scopes[static_cast<size_t>(*scope)] = true;
+    }
+  });
 }
 
 absl::StatusOr<std::unique_ptr<const Pack>> PackReader::Read(absl::string_view text) {
@@ -347,7 +383,7 @@ absl::StatusOr<std::unique_ptr<const Pack>> PackReader::Read(absl::string_view t
   if (!root) return yaml_.status();
   const YamlMembers members =
       yaml_.Members(*root, {"name", "version", "operations", "causes", "categories", "reasons", "answers",
-                            "test_domain_clause", "precedence", "roles", "parameters", "timing"});
+                            "test_domain_clause", "precedence", "roles", "parameters", "timing", "abuse"});
   With(members, "name", [&](const YamlValue& v) { fields_.ReadLine(v, &pack_->name); });
   With(members, "version", [&](const YamlValue& v) { fields_.ReadLine(v, &pack_->version); });
   With(members, "test_domain_clause",
@@ -358,6 +394,7 @@ absl::StatusOr<std::unique_ptr<const Pack>> PackReader::Read(absl::string_view t
       {"roles", &PackReader::ReadRoles},  // before those that narrow it
       {"causes", &PackReader::ReadCauses},         {"categories", &PackReader::ReadCategories},
       {"parameters", &PackReader::ReadParameters}, {"timing", &PackReader::ReadTiming},
+      {"abuse", &PackReader::ReadAbuse},
   };
   for (const auto& [name, read] : sections) {
     With(members, name, [this, read = read](const YamlValue& v) { (this->*read)(v); });

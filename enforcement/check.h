@@ -121,6 +121,10 @@ struct Decision {
   int64_t recheck_after_ms = 0;
   int64_t revision = 0;
   HttpHint http;
+  // What rules on trial would have made of the answer; UNSPECIFIED where they would have left it as it is.
+  Verdict trial_verdict = Verdict::kUnspecified;
+  Reason trial_reason = Reason::kUnspecified;
+  std::string trial_rule_id;
   // Whom the check met, for the decision log: the resolved owner, bucket, key and host.
   std::string owner, bucket, key, host;
 };

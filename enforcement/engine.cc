@@ -17,7 +17,25 @@ absl::Status TooLong(absl::string_view field, size_t size, size_t most) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": want at most ", most, " bytes, got ", size));
 }
 
+// The names that a usage gives, as a check would give them.
+CheckInput NamesOf(const UsageInput& usage) {
+  CheckInput input;
+  input.operation = usage.operation;
+  input.owner = usage.owner;
+  input.bucket = usage.bucket;
+  input.key = usage.key;
+  input.host = usage.host;
+  input.client_ip = usage.client_ip;
+  return input;
+}
+
 }  // namespace
+
+Engine::Engine(const Pack* pack, const PolicyIndex* index, Limiter* limiter, NodeOptions options,
+               const FleetShares* shares)
+    : index_(index),
+      static_shares_(options.fleet_size),
+      parts_{pack, limiter, std::move(options), shares != nullptr ? shares : &static_shares_, nullptr} {}
 
 absl::Status Engine::Validate(const CheckInput& input) {
   const struct {
@@ -57,9 +75,9 @@ absl::Status Engine::Validate(const CheckInput& input) {
 Decision Engine::CannotDecide(Reason reason, Dialect dialect) const {
   Decision decision;
   decision.verdict = Verdict::kDeny;
-  decision.clause = pack_->reasons[static_cast<size_t>(reason)].clause;
+  decision.clause = pack().reasons[static_cast<size_t>(reason)].clause;
   decision.all_reasons.push_back(reason);
-  FillAnswer(*pack_, reason, dialect == Dialect::kUnspecified ? options_.dialect : dialect, &decision);
+  FillAnswer(pack(), reason, dialect == Dialect::kUnspecified ? options().dialect : dialect, &decision);
   return decision;
 }
 
@@ -71,14 +89,14 @@ Decision Engine::Check(const CheckInput& input, Moment now) {
     decision.revision = policy->revision();
     return decision;
   }
-  return Judge(input, now, *policy, *pack_, options_, limiter_, nullptr).Run(/*spend=*/true);
+  return Judge(input, now, *policy, parts_, nullptr).Run(/*spend=*/true);
 }
 
 Decision Engine::Explain(const CheckInput& input, Moment now, std::vector<ExplainStep>* steps) {
   const PolicyIndex::Guard policy = index_->Read();
   if (!policy->ready() || policy->revision() < input.min_revision) {
     const Reason reason = policy->ready() ? Reason::kStalePolicy : Reason::kNotReady;
-    const ReasonRule& rule = pack_->reasons[static_cast<size_t>(reason)];
+    const ReasonRule& rule = pack().reasons[static_cast<size_t>(reason)];
     if (steps != nullptr) {
       steps->push_back({std::string(Name(reason)), true, rule.clause, absl::StrCat(rule.zh, " ", rule.en)});
     }
@@ -86,45 +104,60 @@ Decision Engine::Explain(const CheckInput& input, Moment now, std::vector<Explai
     decision.revision = policy->revision();
     return decision;
   }
-  return Judge(input, now, *policy, *pack_, options_, limiter_, steps).Run(/*spend=*/false);
+  return Judge(input, now, *policy, parts_, steps).Run(/*spend=*/false);
 }
 
-void Engine::Report(const UsageInput& usage, Moment now) {
-  if (!usage.lease_id.empty()) limiter_->EndLease(usage.lease_id, now.mono);
-  CheckInput input;
-  input.operation = usage.operation;
-  input.owner = usage.owner;
-  input.bucket = usage.bucket;
-  input.key = usage.key;
-  input.host = usage.host;
-  input.client_ip = usage.client_ip;
+absl::Status Engine::Report(absl::string_view report_id, absl::Span<const UsageInput> usages, Moment now) {
+  LedgerRecord record;
+  if (!report_id.empty()) record.report = SubjectHash(SubjectKind::kNone, "report", report_id);
+  std::vector<Charge> charges;
+  for (const UsageInput& usage : usages) AddUsage(usage, now, &record, &charges);
+  const absl::StatusOr<bool> counted = parts_.limiter->ledger().Record(record);
+  if (!counted.ok()) return counted.status();
+  if (!*counted) return absl::OkStatus();
+  for (const LeaseKey lease : record.ended) parts_.limiter->leases().End(lease, now.mono);
+  for (const Charge& charge : charges) {
+    parts_.limiter->Charge(charge.cell, charge.bucket, static_cast<double>(charge.cost), now.mono);
+  }
+  if (usage_observer_ != nullptr) TellUsage(usages, now);
+  return absl::OkStatus();
+}
+
+void Engine::AddUsage(const UsageInput& usage, Moment now, LedgerRecord* record, std::vector<Charge>* charges) const {
+  if (const absl::optional<LeaseKey> lease = ParseLease(usage.lease_id)) record->ended.push_back(*lease);
   const PolicyIndex::Guard policy = index_->Read();
+  const CheckInput input = NamesOf(usage);
   Target target;
   target.Resolve(input, *policy, now.wall);
 
   const absl::CivilDay today = DayOf(now.wall);
-  const auto hold = [&](Hash128 subject) {
-    if (usage.stored_bytes_delta != 0) {
-      limiter_->AddHeld(HeldKey(subject, Dimension::kStoredBytes), usage.stored_bytes_delta);
-    }
-    if (usage.stored_objects_delta != 0) {
-      limiter_->AddHeld(HeldKey(subject, Dimension::kStoredObjects), usage.stored_objects_delta);
-    }
-  };
-  const auto add_traffic = [&](Hash128 subject) {
-    if (usage.bytes_out > 0) {
-      limiter_->AddTraffic(HeldKey(subject, Dimension::kTrafficPerDay), today, usage.bytes_out);
-    }
+  const auto add = [&](Hash128 subject, bool known, Dimension dimension, int64_t amount) {
+    if (amount == 0) return;
+    AmountChange change;
+    change.what = dimension == Dimension::kTrafficPerDay ? AmountChange::What::kTraffic : AmountChange::What::kHeld;
+    change.known = known;
+    change.key = HeldKey(subject, dimension);
+    change.day = today;
+    change.amount = amount;
+    record->changes.push_back(change);
   };
   // Amounts of accounts, buckets and domains are counted whether a limit looks at them or not, so that one set later
   // finds them; those of objects, addresses, blocks and wildcards, of which there is no end, only where a limit names
   // them.
   absl::InlinedVector<Hash128, 3> always;
-  if (!target.owner.empty()) always.push_back(SubjectHash(SubjectKind::kAccount, target.owner));
-  if (!target.bucket.empty()) always.push_back(SubjectHash(SubjectKind::kBucket, target.bucket));
-  for (const Hash128 subject : always) hold(subject);
-  if (!target.host.empty()) always.push_back(SubjectHash(SubjectKind::kHost, target.host));
-  for (const Hash128 subject : always) add_traffic(subject);
+  const auto count = [&](SubjectKind kind, absl::string_view name, bool known, bool stores) {
+    if (name.empty()) return;
+    const Hash128 subject = SubjectHash(kind, name);
+    always.push_back(subject);
+    if (stores) {
+      add(subject, known, Dimension::kStoredBytes, usage.stored_bytes_delta);
+      add(subject, known, Dimension::kStoredObjects, usage.stored_objects_delta);
+    }
+    add(subject, known, Dimension::kTrafficPerDay, std::max<int64_t>(usage.bytes_out, 0));
+  };
+  count(SubjectKind::kAccount, target.owner, true, true);
+  count(SubjectKind::kBucket, target.bucket, target.bucket_known, true);
+  count(SubjectKind::kHost, target.host, target.domain != nullptr, false);
 
   const auto operation =
       static_cast<int>(usage.operation) < kOperationCount ? usage.operation : Operation::kUnspecified;
@@ -146,28 +179,45 @@ void Engine::Report(const UsageInput& usage, Moment now) {
         cost = usage.memory_byte_seconds;
         break;
       case Dimension::kTrafficPerDay:
-        if (std::find(always.begin(), always.end(), subject) == always.end()) add_traffic(subject);
+        if (std::find(always.begin(), always.end(), subject) == always.end()) {
+          add(subject, limit.named, Dimension::kTrafficPerDay, std::max<int64_t>(usage.bytes_out, 0));
+        }
         return;
       default:
         return;
     }
     if (cost <= 0 || limit.rate <= 0) return;
-    const double share = limit.sharing == Sharing::kFleet ? std::max(options_.fleet_size, 1) : 1;
-    const double burst = (limit.burst > 0 ? limit.burst : limit.rate) / share;
-    limiter_->Charge(cell, TokenBucket(limit.rate / share, std::max(burst, 1.0)), static_cast<double>(cost), now.mono);
+    const bool shared = limit.sharing == Sharing::kFleet;
+    charges->push_back({cell, shared ? parts_.shares->PartOf(limit).bucket : limit.bucket, cost});
   });
 }
 
-void Engine::TakeOver(const PolicyEvent& event, Moment now) {
-  const auto* usage = std::get_if<SetUsage>(&event.change);
-  if (usage == nullptr) return;
-  const Hash128 key = HeldKey(KeyOf(usage->subject).hash, usage->dimension);
-  if (usage->dimension == Dimension::kTrafficPerDay) {
-    const absl::CivilDay day = DayOf(event.effective_at.value_or(now.wall));
-    if (day == DayOf(now.wall)) limiter_->SetTraffic(key, day, usage->amount);
-    return;
+void Engine::TellUsage(absl::Span<const UsageInput> usages, Moment now) const {
+  for (const UsageInput& usage : usages) {
+    const PolicyIndex::Guard policy = index_->Read();
+    const CheckInput input = NamesOf(usage);
+    Target target;
+    target.Resolve(input, *policy, now.wall);
+    usage_observer_->OnUsage(usage, {target.bucket, target.key, {}, true}, target.owner, target.host, now);
   }
-  limiter_->SetHeld(key, usage->amount);
+}
+
+absl::Status Engine::TakeOver(const StampedEvent& stamped, Moment now) {
+  const auto* usage = std::get_if<SetUsage>(&stamped.event.change);
+  if (usage == nullptr) return absl::OkStatus();
+  AmountChange change;
+  change.set = change.known = true;
+  change.key = HeldKey(KeyOf(usage->subject).hash, usage->dimension);
+  change.amount = usage->amount;
+  change.revision = stamped.revision;
+  if (usage->dimension == Dimension::kTrafficPerDay) {
+    change.what = AmountChange::What::kTraffic;
+    change.day = DayOf(stamped.event.effective_at.value_or(now.wall));
+    if (change.day != DayOf(now.wall)) return absl::OkStatus();
+  }
+  LedgerRecord record;
+  record.changes.push_back(change);
+  return parts_.limiter->ledger().Record(record).status();
 }
 
 Description Engine::Describe(const Subject& subject, Moment now) const {

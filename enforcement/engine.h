@@ -10,7 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "absl/types/span.h"
 #include "enforcement/check.h"
+#include "enforcement/fleet_shares.h"
 #include "enforcement/left_right.h"
 #include "enforcement/limiter.h"
 #include "enforcement/pack.h"
@@ -35,6 +37,22 @@ class DecisionObserver {
   virtual void OnDecision(const CheckInput& input, const Decision& decision, Moment now) = 0;
 };
 
+// Told of each report that was counted, with the names that it turned out to be about. As DecisionObserver.
+class UsageObserver {
+ public:
+  virtual ~UsageObserver() = default;
+  virtual void OnUsage(const UsageInput& usage, const ObjectView& object, absl::string_view owner,
+                       absl::string_view host, Moment now) = 0;
+};
+
+// Told of subjects that press on after being throttled, at most once a second each, on the thread of a check. Must not
+// block. Implemented by AbuseGuard (abuse_guard.h).
+class AbuseObserver {
+ public:
+  virtual ~AbuseObserver() = default;
+  virtual void OnPressing(const LimitRule& limit, const Subject& subject, Moment now) = 0;
+};
+
 // What a DescribeRequest asks for. `in_force` are the events that bear on the subject at the moment asked for.
 struct Description {
   Subject subject;
@@ -49,9 +67,14 @@ struct Description {
 
 class Engine {
  public:
-  // `pack`, `index` and `limiter` must outlive the engine.
-  Engine(const Pack* pack, const PolicyIndex* index, Limiter* limiter, NodeOptions options)
-      : pack_(pack), index_(index), limiter_(limiter), options_(std::move(options)) {}
+  // `pack`, `index` and `limiter` must outlive the engine, and `shares` where it is given: else limits of the fleet are
+  // granted in equal parts of options.fleet_size.
+  Engine(const Pack* pack, const PolicyIndex* index, Limiter* limiter, NodeOptions options,
+         const FleetShares* shares = nullptr);
+
+  // Before the first check. Each must outlive the engine; null = nobody.
+  void SetAbuseObserver(AbuseObserver* observer) { parts_.abuse = observer; }
+  void SetUsageObserver(UsageObserver* observer) { usage_observer_ = observer; }
 
   // OK, or INVALID_ARGUMENT naming the field, what it wants and what it got: an overlong name, too many hashes, a
   // malformed address. Doors call it before Check; Check itself judges whatever it is given.
@@ -65,11 +88,16 @@ class Engine {
   // of that moment.
   Decision Explain(const CheckInput& input, Moment now, std::vector<ExplainStep>* steps);
 
-  // Charges usage to every limit that it meets, and ends the lease it names. Thread-safe.
-  void Report(const UsageInput& usage, Moment now);
+  // Charges usage to every limit that it meets, and ends the leases it names: all of it or none. A `report_id` that was
+  // counted before, by this process or an earlier one, changes nothing; "" is none. Once this returns OK what was held
+  // and what the day's traffic came to survive the process. Errors are the ledger's journal's (a full disk): nothing
+  // was counted, and the caller may report again. Thread-safe; waits for the journal.
+  absl::Status Report(absl::string_view report_id, absl::Span<const UsageInput> usages, Moment now);
 
-  // Takes over an amount that an applied event states: SetUsage. Other events leave it as it is. Thread-safe.
-  void TakeOver(const PolicyEvent& event, Moment now);
+  // Takes over an amount that an applied event states: SetUsage. Other events leave it as it is, and so does one that
+  // was taken over before. Thread-safe; waits for the journal, whose error changes nothing: the event is kept, and
+  // taken over again at the next start.
+  absl::Status TakeOver(const StampedEvent& event, Moment now);
 
   // Of a canonical subject (CanonicalSubject in names.h).
   Description Describe(const Subject& subject, Moment now) const;
@@ -78,14 +106,32 @@ class Engine {
   Decision CannotDecide(Reason reason, Dialect dialect) const;
 
   int64_t revision() const { return index_->Read()->revision(); }
-  const NodeOptions& options() const { return options_; }
-  const Pack& pack() const { return *pack_; }
+  const NodeOptions& options() const { return parts_.options; }
+  const Pack& pack() const { return *parts_.pack; }
+
+  // What a judgement works with besides the policy. Internal to enforcement/.
+  struct Parts {
+    const Pack* pack = nullptr;
+    Limiter* limiter = nullptr;
+    NodeOptions options;
+    const FleetShares* shares = nullptr;
+    AbuseObserver* abuse = nullptr;
+  };
 
  private:
-  const Pack* const pack_;
+  struct Charge {
+    Hash128 cell;
+    TokenBucket bucket;
+    int64_t cost = 0;
+  };
+  // What `usage` changes in the ledger, and what it costs in rates.
+  void AddUsage(const UsageInput& usage, Moment now, LedgerRecord* record, std::vector<Charge>* charges) const;
+  void TellUsage(absl::Span<const UsageInput> usages, Moment now) const;
+
   const PolicyIndex* const index_;
-  Limiter* const limiter_;
-  const NodeOptions options_;
+  const StaticShares static_shares_;
+  Parts parts_;
+  UsageObserver* usage_observer_ = nullptr;
 };
 
 }  // namespace sluice

@@ -125,6 +125,7 @@ struct RaiseFlag {
   Severity severity = Severity::kUnspecified;
   OptionalTime expires_at;
   std::string authority;
+  bool trial = false;
 };
 struct ClearFlag {
   std::string flag_id;
@@ -161,6 +162,8 @@ struct Restrict {
   OptionalTime review_by;
   OptionalTime expires_at;
   bool victim = false;
+  bool trial = false;
+  bool automatic = false;
 };
 struct Unrestrict {
   std::string restriction_id;
@@ -182,6 +185,7 @@ struct SetLimit {
   Sharing sharing = Sharing::kUnspecified;
   OptionalTime from;
   OptionalTime to;
+  bool trial = false;
 };
 struct ClearLimit {
   std::string limit_id;

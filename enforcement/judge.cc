@@ -34,6 +34,13 @@ Reason ReasonOf(AccountState state) {
   }
 }
 
+// Of two findings, the one that gives the reason.
+bool SpeaksBefore(const Finding& a, const Finding& b) {
+  if (a.reason != b.reason) return Precedence(a.reason) < Precedence(b.reason);
+  if (a.severity != b.severity) return a.severity > b.severity;
+  return a.rule_id < b.rule_id;
+}
+
 std::string RuleLabel(const Rule& rule) {
   switch (rule.kind) {
     case EntityKind::kFlag:
@@ -49,19 +56,21 @@ std::string RuleLabel(const Rule& rule) {
 
 }  // namespace
 
-Judge::Judge(const CheckInput& input, Moment now, const Policy& policy, const Pack& pack, const NodeOptions& options,
-             Limiter* limiter, std::vector<ExplainStep>* steps)
+Judge::Judge(const CheckInput& input, Moment now, const Policy& policy, const Engine::Parts& parts,
+             std::vector<ExplainStep>* steps)
     : input_(input),
       now_(now),
       policy_(policy),
-      pack_(pack),
-      options_(options),
-      limiter_(limiter),
+      pack_(*parts.pack),
+      options_(parts.options),
+      shares_(*parts.shares),
+      abuse_(parts.abuse),
+      limiter_(parts.limiter),
       steps_(steps),
       // A number that the contract lacks is nobody's operation: judged as MANAGE_WRITE, and named by no rule but that.
       operation_(static_cast<int>(input.operation) < kOperationCount ? input.operation : Operation::kUnspecified),
       judged_(JudgedAs(operation_)),
-      region_(input.region.empty() ? absl::string_view(options.region) : input.region) {}
+      region_(input.region.empty() ? absl::string_view(options_.region) : input.region) {}
 
 Decision Judge::Run(bool spend) {
   target_.Resolve(input_, policy_, now_.wall);
@@ -100,6 +109,7 @@ void Judge::JudgeRules(const Target& target, Operation judged, bool source) {
     for (const Rule* rule : *rules) {
       if (!rule->span.Holds(now_) || std::find(seen.begin(), seen.end(), rule) != seen.end()) continue;
       seen.push_back(rule);
+      trying_ = rule->trial;
       switch (rule->kind) {
         case EntityKind::kOrder:
           JudgeOrder(*rule, source ? Operation::kDownload : operation_);
@@ -123,6 +133,7 @@ void Judge::JudgeRules(const Target& target, Operation judged, bool source) {
       }
     }
   }
+  trying_ = false;
 }
 
 bool Judge::IsExcepted(const Rule& rule, const Target& target) const {
@@ -213,13 +224,13 @@ void Judge::JudgeRestriction(const Rule& rule, Operation judged) {
       effect = Effect::kDeny;
       break;
     case RestrictionKind::kSandbox:
-      if (input_.principal != Principal::kModeration) sandboxes_.push_back(&rule);
+      if (input_.principal != Principal::kModeration) sandboxes_.push_back({&rule, {}});
       return;
     default:
       break;
   }
-  Add(reason, effect, rule.clause, rule.id, rule.set_by);
-  if (rule.victim) findings_.back().fault = Fault::kThirdParty;
+  Finding& finding = Add(reason, effect, rule.clause, rule.id, rule.set_by);
+  if (rule.victim) finding.fault = Fault::kThirdParty;
 }
 
 void Judge::JudgeStanding(absl::string_view name, Operation judged, absl::string_view whose) {
@@ -275,8 +286,8 @@ void Judge::JudgeMaintenance() {
 // ---- Putting it together
 // ---------------------------------------------------------------------------------------------
 
-void Judge::Add(Reason reason, Effect effect, absl::string_view clause, absl::string_view rule_id, Role set_by,
-                uint8_t severity) {
+Finding& Judge::Add(Reason reason, Effect effect, absl::string_view clause, absl::string_view rule_id, Role set_by,
+                    uint8_t severity) {
   const ReasonRule& rule = pack_.reasons[static_cast<size_t>(reason)];
   Finding finding;
   finding.reason = reason;
@@ -286,7 +297,7 @@ void Judge::Add(Reason reason, Effect effect, absl::string_view clause, absl::st
   finding.severity = severity;
   finding.clause = clause.empty() ? absl::string_view(rule.clause) : clause;
   finding.rule_id = rule_id;
-  findings_.push_back(finding);
+  return trying_ ? trial_findings_.emplace_back(finding) : findings_.emplace_back(finding);
 }
 
 bool Judge::Denied() const {
@@ -299,17 +310,18 @@ bool Judge::Throttled() const {
                      [](const Finding& finding) { return finding.effect == Effect::kThrottle; });
 }
 
+bool Judge::TrialRefuses() const {
+  return std::any_of(trial_findings_.begin(), trial_findings_.end(),
+                     [](const Finding& finding) { return finding.effect != Effect::kWarn; });
+}
+
 void Judge::Conclude(Decision* decision) {
   decision->verdict = Denied() ? Verdict::kDeny : Throttled() ? Verdict::kThrottle : Verdict::kAllow;
   const Effect speaking = decision->verdict == Verdict::kDeny       ? Effect::kDeny
                           : decision->verdict == Verdict::kThrottle ? Effect::kThrottle
                                                                     : Effect::kWarn;
   // Stable: of owner and requester, of filing and test domain, the first one found speaks.
-  std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
-    if (a.reason != b.reason) return Precedence(a.reason) < Precedence(b.reason);
-    if (a.severity != b.severity) return a.severity > b.severity;
-    return a.rule_id < b.rule_id;
-  });
+  std::stable_sort(findings_.begin(), findings_.end(), SpeaksBefore);
   const Finding* first = nullptr;
   for (const Finding& finding : findings_) {
     if (finding.effect != speaking) continue;
@@ -326,7 +338,27 @@ void Judge::Conclude(Decision* decision) {
   if (!metered_ && !input_.take_lease && input_.principal == Principal::kUnspecified) {
     decision->cache_for_ms = absl::ToInt64Milliseconds(pack_.cache_for);
   }
+  if (shares_pace_) {
+    decision->recheck_after_ms = std::min(decision->recheck_after_ms, absl::ToInt64Milliseconds(pack_.shape_recheck));
+  }
   if (first != nullptr) Answer(*first, decision);
+  if (!trial_findings_.empty()) ConcludeTrial(first, decision);
+}
+
+// What the answer would have been, had the rules on trial been in force: `first` is what spoke without them.
+void Judge::ConcludeTrial(const Finding* first, Decision* decision) const {
+  for (const Finding& finding : trial_findings_) {
+    if (finding.effect == Effect::kWarn) continue;
+    const Verdict verdict = finding.effect == Effect::kDeny ? Verdict::kDeny : Verdict::kThrottle;
+    const Verdict best = std::max(decision->verdict, decision->trial_verdict);
+    if (verdict < best) continue;
+    if (verdict == decision->verdict && first != nullptr && !SpeaksBefore(finding, *first)) continue;
+    if (verdict == decision->trial_verdict && Precedence(decision->trial_reason) <= Precedence(finding.reason))
+      continue;
+    decision->trial_verdict = verdict;
+    decision->trial_reason = finding.reason;
+    decision->trial_rule_id.assign(finding.rule_id.data(), finding.rule_id.size());
+  }
 }
 
 void Judge::Answer(const Finding& finding, Decision* decision) const {
@@ -392,18 +424,25 @@ void Judge::FinishSteps() {
     }
     return absl::StrCat(kind, " ", finding.rule_id);
   };
-  for (const Finding& finding : findings_) {
+  const auto note = [&](const Finding& finding, bool trial) {
     const ReasonRule& rule = pack_.reasons[static_cast<size_t>(finding.reason)];
-    // The standing of an account has been written down with its dates.
-    if (finding.rule_id.empty() && finding.reason >= Reason::kPendingPayment && finding.reason <= Reason::kReclaimed)
-      continue;
-    if (finding.reason == Reason::kTerminationNotice) continue;
     const absl::string_view effect = finding.effect == Effect::kDeny       ? "拒绝 denied"
                                      : finding.effect == Effect::kThrottle ? "限速 throttled"
                                                                            : "提示 warned";
-    Note(finding.reason, finding.rule_id.empty() ? std::string(Name(finding.reason)) : label(finding), true,
-         finding.clause, absl::StrCat(rule.zh, " ", rule.en, " (", effect, ")"));
+    Note(finding.reason,
+         absl::StrCat(trial ? "trial " : "",
+                      finding.rule_id.empty() ? std::string(Name(finding.reason)) : label(finding)),
+         true, finding.clause,
+         absl::StrCat(rule.zh, " ", rule.en, " (", effect,
+                      trial ? "; 试行，不影响结果 on trial, it changes nothing)" : ")"));
+  };
+  for (const Finding& finding : findings_) {
+    // The standing of an account has been written down with its dates.
+    const bool standing =
+        finding.rule_id.empty() && finding.reason >= Reason::kPendingPayment && finding.reason <= Reason::kReclaimed;
+    if (!standing && finding.reason != Reason::kTerminationNotice) note(finding, /*trial=*/false);
   }
+  for (const Finding& finding : trial_findings_) note(finding, /*trial=*/true);
   // What was looked for and not found, so that the list shows every rule of the precedence.
   for (int i = 1; i < kReasonCount; ++i) {
     const auto reason = static_cast<Reason>(i);

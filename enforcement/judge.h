@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "enforcement/check.h"
 #include "enforcement/engine.h"
+#include "enforcement/fleet_shares.h"
 #include "enforcement/limiter.h"
 #include "enforcement/pack.h"
 #include "enforcement/policy.h"
@@ -36,8 +37,8 @@ struct Finding {
 class Judge {
  public:
   // All must outlive the judge. With `steps` (which may be null) every rule looked at is written down.
-  Judge(const CheckInput& input, Moment now, const Policy& policy, const Pack& pack, const NodeOptions& options,
-        Limiter* limiter, std::vector<ExplainStep>* steps);
+  Judge(const CheckInput& input, Moment now, const Policy& policy, const Engine::Parts& parts,
+        std::vector<ExplainStep>* steps);
 
   // The decision; with `spend`, tokens are taken and a lease is held where everything allows it.
   Decision Run(bool spend);
@@ -47,7 +48,13 @@ class Judge {
     const LimitRule* limit;
     Hash128 cell;     // of its tokens and leases
     Hash128 subject;  // of its held amounts
-    double rate, burst;
+    double rate;      // this node's part
+    TokenBucket bucket;
+    Limiter::Spot spot;
+  };
+  struct Sandbox {
+    const Rule* rule;
+    Limiter::Spot spot;
   };
 
   // judge.cc: what is prohibited, and the account's standing.
@@ -73,16 +80,28 @@ class Judge {
   void CollectLimits();
   void JudgeQuotas();
   void JudgeRates(bool spend, Decision* decision);
+  void JudgeRate(Applicable* each, bool spend);
+  void JudgeConnections(const Applicable& each);
+  void JudgeSandbox(Sandbox* sandbox, bool spend);
+  void AddSandbox(const Rule& rule, Effect effect);
   void Spend(Decision* decision);
+  void SpendOnTrial();
+  bool TakeLease(Decision* decision);
+  void Pace(Decision* decision);
+  void Throttle(int64_t wait_ns);
+  void Press(const Applicable& each);
   absl::Duration LeaseLasts() const;
 
-  void Add(Reason reason, Effect effect, absl::string_view clause = {}, absl::string_view rule_id = {},
-           Role set_by = Role::kUnspecified, uint8_t severity = 0);
+  // Adds what speaks for or against the request; while a rule on trial is looked at, to what would have.
+  Finding& Add(Reason reason, Effect effect, absl::string_view clause = {}, absl::string_view rule_id = {},
+               Role set_by = Role::kUnspecified, uint8_t severity = 0);
   void AddLimit(Reason reason, Effect effect, const LimitRule& limit);
   void NoteWithin(Reason reason, const LimitRule& limit);
   bool Denied() const;
   bool Throttled() const;
+  bool TrialRefuses() const;
   void Conclude(Decision* decision);
+  void ConcludeTrial(const Finding* first, Decision* decision) const;
   void Answer(const Finding& finding, Decision* decision) const;
   // Writes down a rule that was looked at, where anyone wants to know.
   void Note(Reason reason, std::string rule, bool matched, absl::string_view clause, std::string text);
@@ -93,6 +112,8 @@ class Judge {
   const Policy& policy_;
   const Pack& pack_;
   const NodeOptions& options_;
+  const FleetShares& shares_;
+  AbuseObserver* const abuse_;
   Limiter* const limiter_;
   std::vector<ExplainStep>* const steps_;
 
@@ -102,9 +123,12 @@ class Judge {
   Target target_;
   absl::InlinedVector<Finding, 8> findings_;
   absl::InlinedVector<Applicable, 8> limits_;
-  absl::InlinedVector<const Rule*, 2> sandboxes_;
+  absl::InlinedVector<Sandbox, 2> sandboxes_;
+  absl::InlinedVector<Finding, 1> trial_findings_;
+  bool trying_ = false;  // a rule on trial is being looked at
   int64_t retry_after_ns_ = 0;
   bool forever_ = false;  // throttled by a rate of 0
+  bool shares_pace_ = false;
   bool metered_ = false;  // a limit or sandbox was looked at: the answer is good for this once
 
   struct Noted {

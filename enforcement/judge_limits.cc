@@ -15,7 +15,40 @@ bool IsQuota(Dimension dimension) {
          dimension == Dimension::kBuckets || dimension == Dimension::kTrafficPerDay;
 }
 
-bool IsBytes(Dimension dimension) { return dimension == Dimension::kBytesIn || dimension == Dimension::kBytesOut; }
+// Whether a limit sets a pace rather than refusing. One of 0 forbids.
+bool IsPaced(const LimitRule& limit) {
+  return limit.shape && limit.rate > 0 &&
+         (limit.dimension == Dimension::kBytesIn || limit.dimension == Dimension::kBytesOut);
+}
+
+// Of a limit: when it was last told of.
+Hash128 ToldCell(Hash128 cell) { return CellBeside(cell, 2); }
+// Of a sandbox: requests, against the limit that it stands in for.
+Hash128 CalmCell(Hash128 cell) { return CellBeside(cell, 3); }
+
+// Whom a limit met: the subject that it names, else that of the request.
+Subject SubjectOf(const LimitRule& limit, const Target& target) {
+  if (limit.named) return limit.subject;
+  Subject subject;
+  switch (limit.scope) {
+    case LimitScope::kAccount:
+      subject.account = std::string(target.owner);
+      break;
+    case LimitScope::kObject:
+      subject.key = std::string(target.key);
+      [[fallthrough]];
+    case LimitScope::kBucket:
+      subject.bucket = std::string(target.bucket);
+      break;
+    case LimitScope::kDomain:
+      subject.host = std::string(target.host);
+      break;
+    default:
+      subject.client_ip = FormatAddressBlock(*target.address);
+      break;
+  }
+  return subject;
+}
 
 // How long a customer of a full connection cap is told to wait: a lease ends when its holder says so.
 constexpr int64_t kConnectionRetryNs = 1000000000;
@@ -28,16 +61,19 @@ void Judge::CollectLimits() {
   if (input_.principal == Principal::kModeration || operation_ == Operation::kPay) return;
   ForEachLimit(policy_, target_, now_.wall, Bit(operation_),
                [&](const LimitRule& limit, Hash128 cell, Hash128 subject) {
-                 const double share = limit.sharing == Sharing::kFleet ? std::max(options_.fleet_size, 1) : 1;
-                 const double burst = limit.burst > 0 ? limit.burst : limit.rate;
-                 limits_.push_back({&limit, cell, subject, limit.rate / share, std::max(burst / share, 1.0)});
+                 if (limit.sharing == Sharing::kFleet) {
+                   const LimitPart part = shares_.PartOf(limit);
+                   limits_.push_back({&limit, cell, subject, part.rate, part.bucket, {}});
+                 } else {
+                   limits_.push_back({&limit, cell, subject, limit.rate, limit.bucket, {}});
+                 }
                });
 }
 
 void Judge::AddLimit(Reason reason, Effect effect, const LimitRule& limit) {
-  Add(reason, effect, {}, limit.id, limit.set_by);
-  findings_.back().object_rate = reason == Reason::kRateLimited && limit.scope == LimitScope::kObject;
-  findings_.back().bucket_quota = reason == Reason::kQuotaExceeded && limit.dimension == Dimension::kBuckets;
+  Finding& finding = Add(reason, effect, {}, limit.id, limit.set_by);
+  finding.object_rate = reason == Reason::kRateLimited && limit.scope == LimitScope::kObject;
+  finding.bucket_quota = reason == Reason::kQuotaExceeded && limit.dimension == Dimension::kBuckets;
 }
 
 void Judge::JudgeQuotas() {
@@ -45,28 +81,29 @@ void Judge::JudgeQuotas() {
   // Until midnight has passed by the slowest clock, yesterday's traffic still counts.
   const bool day_began = now_.Passed(StartOfDay(today));
   const auto traffic = [&](Hash128 subject) {
-    const int64_t used = limiter_->Traffic(subject, today);
-    return day_began ? used : std::max(used, limiter_->Traffic(subject, today - 1));
+    const int64_t used = limiter_->ledger().Traffic(subject, today);
+    return day_began ? used : std::max(used, limiter_->ledger().Traffic(subject, today - 1));
   };
   const bool carries_traffic =
       judged_ == Operation::kDownload || judged_ == Operation::kPublicRead || judged_ == Operation::kProcess;
   for (const Applicable& each : limits_) {
     const LimitRule& limit = *each.limit;
     if (!IsQuota(limit.dimension)) continue;
-    metered_ = true;
+    trying_ = limit.trial;
+    metered_ |= !trying_;
     bool full = false;
     switch (limit.dimension) {
       case Dimension::kStoredBytes:
       case Dimension::kStoredObjects: {
         if (judged_ != Operation::kUpload) continue;
         const int64_t more = limit.dimension == Dimension::kStoredBytes ? std::max<int64_t>(input_.bytes, 1) : 1;
-        const int64_t held = limiter_->Held(HeldKey(each.subject, limit.dimension));
+        const int64_t held = limiter_->ledger().Held(HeldKey(each.subject, limit.dimension));
         full = static_cast<double>(held) + static_cast<double>(more) > each.rate;
         break;
       }
       case Dimension::kBuckets:
         if (operation_ != Operation::kCreateBucket) continue;
-        full = static_cast<double>(limiter_->Held(HeldKey(each.subject, limit.dimension))) + 1 > each.rate;
+        full = static_cast<double>(limiter_->ledger().Held(HeldKey(each.subject, limit.dimension))) + 1 > each.rate;
         break;
       default:
         if (!carries_traffic) continue;
@@ -79,6 +116,7 @@ void Judge::JudgeQuotas() {
       NoteWithin(Reason::kQuotaExceeded, limit);
     }
   }
+  trying_ = false;
   const Domain* domain = target_.domain;
   if (domain != nullptr && domain->test && carries_traffic && input_.principal != Principal::kModeration) {
     metered_ = true;
@@ -92,7 +130,8 @@ void Judge::JudgeQuotas() {
 
 void Judge::NoteWithin(Reason reason, const LimitRule& limit) {
   if (steps_ == nullptr) return;
-  Note(reason, absl::StrCat("limit ", limit.id), false, pack_.reasons[static_cast<size_t>(reason)].clause,
+  Note(reason, absl::StrCat(limit.trial ? "trial limit " : "limit ", limit.id), false,
+       pack_.reasons[static_cast<size_t>(reason)].clause,
        absl::StrCat("未超出限额（", Name(limit.dimension), " ", limit.rate, "）。 Within its ", Name(limit.dimension),
                     " of ", limit.rate, "."));
 }
@@ -102,113 +141,174 @@ absl::Duration Judge::LeaseLasts() const {
 }
 
 void Judge::JudgeRates(bool spend, Decision* decision) {
-  int64_t pace = std::numeric_limits<int64_t>::max();
-  const auto throttle = [&](int64_t wait_ns) { retry_after_ns_ = std::max(retry_after_ns_, wait_ns); };
-  for (const Applicable& each : limits_) {
-    const LimitRule& limit = *each.limit;
-    if (IsQuota(limit.dimension)) continue;
-    if (limit.dimension == Dimension::kConnections) {
-      if (!input_.take_lease) continue;
-      metered_ = true;
-      const bool renews = !input_.lease_id.empty() && limiter_->HoldsLease(input_.lease_id, now_.mono);
-      if (!renews && limiter_->LeasesHeld(each.cell, now_.mono) >= static_cast<int64_t>(each.rate)) {
-        AddLimit(Reason::kRateLimited, Effect::kThrottle, limit);
-        throttle(kConnectionRetryNs);
-      }
-      continue;
-    }
-    metered_ = true;
-    if (limit.shape && IsBytes(limit.dimension) && each.rate > 0) {
-      // Served at a pace rather than refused, the pace shared by those who hold a lease under it.
-      const int64_t sharers = std::max<int64_t>(limiter_->LeasesHeld(each.cell, now_.mono), 1);
-      pace = std::min(pace, std::max<int64_t>(static_cast<int64_t>(each.rate / static_cast<double>(sharers)), 1));
-      continue;
-    }
-    if (each.rate <= 0) {
-      AddLimit(Reason::kRateLimited, Effect::kThrottle, limit);
-      forever_ = true;
-      continue;
-    }
-    const TokenBucket bucket(each.rate, each.burst);
-    const int64_t wait = limit.dimension == Dimension::kRequests ? limiter_->Wait(each.cell, bucket, 1, now_.mono)
-                                                                 : limiter_->WaitForAny(each.cell, bucket, now_.mono);
-    if (wait > 0) {
-      AddLimit(Reason::kRateLimited, Effect::kThrottle, limit);
-      throttle(wait);
+  for (Applicable& each : limits_) {
+    if (IsQuota(each.limit->dimension)) continue;
+    trying_ = each.limit->trial;
+    if (each.limit->dimension == Dimension::kConnections) {
+      if (input_.take_lease) JudgeConnections(each);
     } else {
-      NoteWithin(Reason::kRateLimited, limit);
+      JudgeRate(&each, spend);
     }
   }
-  for (const Rule* sandbox : sandboxes_) {
-    metered_ = true;
-    const int64_t wait = sandbox->rate > 0 ? limiter_->Wait(sandbox->cell, sandbox->bucket, 1, now_.mono)
-                                           : std::numeric_limits<int64_t>::max();
-    forever_ |= sandbox->rate <= 0;
-    Add(Reason::kSandboxed, wait > 0 ? Effect::kThrottle : Effect::kWarn, sandbox->clause, sandbox->id,
-        sandbox->set_by);
-    if (sandbox->victim) findings_.back().fault = Fault::kThirdParty;
-    if (wait > 0 && !forever_) throttle(wait);
+  for (Sandbox& sandbox : sandboxes_) {
+    trying_ = sandbox.rule->trial;
+    JudgeSandbox(&sandbox, spend);
   }
+  trying_ = false;
   // Spend finds one more to throttle where another thread was faster between the look and the taking.
   if (!Throttled() && spend) Spend(decision);
   if (Throttled()) {
     decision->retry_after_ms = forever_ ? kForeverRetryMs : (retry_after_ns_ + 999999) / 1000000;
     return;
   }
-  if (pace != std::numeric_limits<int64_t>::max()) decision->shape_bytes_per_second = pace;
+  Pace(decision);
+}
+
+void Judge::Throttle(int64_t wait_ns) {
+  if (!trying_) retry_after_ns_ = std::max(retry_after_ns_, wait_ns);
+}
+
+void Judge::JudgeRate(Applicable* each, bool spend) {
+  const LimitRule& limit = *each->limit;
+  metered_ |= !trying_;
+  if (IsPaced(limit)) return;  // served slowly rather than refused
+  if (each->rate <= 0) {
+    AddLimit(Reason::kRateLimited, Effect::kThrottle, limit);
+    forever_ |= !trying_;
+    return;
+  }
+  const int64_t wait = limit.dimension == Dimension::kRequests
+                           ? limiter_->Wait(each->cell, each->bucket, 1, now_.mono, &each->spot)
+                           : limiter_->WaitForAny(each->cell, each->bucket, now_.mono);
+  if (wait == 0) return NoteWithin(Reason::kRateLimited, limit);
+  AddLimit(Reason::kRateLimited, Effect::kThrottle, limit);
+  Throttle(wait);
+  if (spend && limit.watched) Press(*each);
+}
+
+void Judge::JudgeConnections(const Applicable& each) {
+  metered_ |= !trying_;
+  const bool renews = !input_.lease_id.empty() && limiter_->leases().Holds(input_.lease_id, now_.mono);
+  if (renews || limiter_->leases().Held(each.cell, now_.mono) < static_cast<int64_t>(each.rate)) return;
+  AddLimit(Reason::kRateLimited, Effect::kThrottle, *each.limit);
+  Throttle(kConnectionRetryNs);
+}
+
+void Judge::AddSandbox(const Rule& rule, Effect effect) {
+  Finding& finding = Add(Reason::kSandboxed, effect, rule.clause, rule.id, rule.set_by);
+  if (rule.victim) finding.fault = Fault::kThirdParty;
+}
+
+void Judge::JudgeSandbox(Sandbox* sandbox, bool spend) {
+  const Rule& rule = *sandbox->rule;
+  metered_ |= !trying_;
+  if (rule.rate <= 0) {
+    AddSandbox(rule, Effect::kThrottle);
+    forever_ |= !trying_;
+    return;
+  }
+  const int64_t wait = limiter_->Wait(rule.cell, rule.bucket, 1, now_.mono, &sandbox->spot);
+  AddSandbox(rule, wait > 0 ? Effect::kThrottle : Effect::kWarn);
+  if (wait > 0) Throttle(wait);
+  // Whoever still asks for more than the limit that it had keeps its sandbox up.
+  if (spend && rule.automatic && limiter_->Take(CalmCell(rule.cell), rule.calm_below, 1, now_.mono) > 0) {
+    limiter_->Drain(PressingCell(rule.cell), rule.calm_after, now_.mono);
+  }
+}
+
+// Counts a request that a limit refused; where there are too many, somebody is told, once a second.
+void Judge::Press(const Applicable& each) {
+  static const TokenBucket kOnceASecond(1, 1);
+  if (abuse_ == nullptr || limiter_->Take(PressingCell(each.cell), each.limit->press, 1, now_.mono) == 0 ||
+      limiter_->Take(ToldCell(each.cell), kOnceASecond, 1, now_.mono) > 0) {
+    return;
+  }
+  abuse_->OnPressing(*each.limit, SubjectOf(*each.limit, target_), now_);
 }
 
 // Takes one token of every rate and a lease under every cap, or nothing and adds the finding of what refused.
 void Judge::Spend(Decision* decision) {
-  struct Taken {
-    Hash128 cell;
-    TokenBucket bucket;
-  };
-  absl::InlinedVector<Taken, 8> taken;
-  const auto give_back = [&] {
-    for (const Taken& each : taken) limiter_->GiveBack(each.cell, each.bucket, 1, now_.mono);
-  };
-  const auto take = [&](Hash128 cell, const TokenBucket& bucket) {
-    const int64_t wait = limiter_->Take(cell, bucket, 1, now_.mono);
+  absl::InlinedVector<std::pair<Hash128, const TokenBucket*>, 8> taken;
+  const auto take = [&](Hash128 cell, const TokenBucket& bucket, const Limiter::Spot& spot) {
+    const int64_t wait = limiter_->Take(cell, bucket, 1, now_.mono, spot);
     if (wait == 0) {
-      taken.push_back({cell, bucket});
+      taken.emplace_back(cell, &bucket);
       return true;
     }
-    give_back();
-    retry_after_ns_ = std::max(retry_after_ns_, wait);
+    for (const auto& [each, its_bucket] : taken) limiter_->GiveBack(each, *its_bucket, 1, now_.mono);
+    Throttle(wait);
     return false;
   };
-  std::vector<Limiter::Cap> caps;
+  for (const Applicable& each : limits_) {
+    if (each.limit->dimension != Dimension::kRequests || each.limit->trial) continue;
+    if (!take(each.cell, each.bucket, each.spot)) return AddLimit(Reason::kRateLimited, Effect::kThrottle, *each.limit);
+  }
+  for (const Sandbox& sandbox : sandboxes_) {
+    if (sandbox.rule->trial) continue;
+    if (!take(sandbox.rule->cell, sandbox.rule->bucket, sandbox.spot)) {
+      return AddSandbox(*sandbox.rule, Effect::kThrottle);
+    }
+  }
+  if (input_.take_lease && !TakeLease(decision)) {
+    for (const auto& [each, its_bucket] : taken) limiter_->GiveBack(each, *its_bucket, 1, now_.mono);
+    return;
+  }
+  SpendOnTrial();
+}
+
+// What is on trial takes its tokens of what it would have let through, so that it refuses what it would have refused.
+void Judge::SpendOnTrial() {
+  if (!trial_findings_.empty() && TrialRefuses()) return;
+  trying_ = true;
+  for (const Applicable& each : limits_) {
+    if (!each.limit->trial || each.limit->dimension != Dimension::kRequests) continue;
+    if (limiter_->Take(each.cell, each.bucket, 1, now_.mono, each.spot) > 0) {
+      AddLimit(Reason::kRateLimited, Effect::kThrottle, *each.limit);
+    }
+  }
+  for (const Sandbox& sandbox : sandboxes_) {
+    if (!sandbox.rule->trial) continue;
+    if (limiter_->Take(sandbox.rule->cell, sandbox.rule->bucket, 1, now_.mono, sandbox.spot) > 0) {
+      AddSandbox(*sandbox.rule, Effect::kThrottle);
+    }
+  }
+  trying_ = false;
+}
+
+bool Judge::TakeLease(Decision* decision) {
+  absl::InlinedVector<Leases::Cap, 4> caps;
   absl::InlinedVector<const LimitRule*, 4> capped;
   for (const Applicable& each : limits_) {
     const LimitRule& limit = *each.limit;
-    if (limit.dimension == Dimension::kRequests) {
-      if (!take(each.cell, TokenBucket(each.rate, each.burst))) {
-        AddLimit(Reason::kRateLimited, Effect::kThrottle, limit);
-        return;
-      }
-    } else if (input_.take_lease &&
-               (limit.dimension == Dimension::kConnections || (limit.shape && IsBytes(limit.dimension)))) {
-      const bool counted_only = limit.dimension != Dimension::kConnections;
-      caps.push_back({each.cell, counted_only ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(each.rate)});
-      capped.push_back(&limit);
-    }
+    if (limit.dimension != Dimension::kConnections && !IsPaced(limit)) continue;
+    const bool counted_only = limit.trial || limit.dimension != Dimension::kConnections;
+    caps.push_back({each.cell, counted_only ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(each.rate)});
+    capped.push_back(&limit);
   }
-  for (const Rule* sandbox : sandboxes_) {
-    if (!take(sandbox->cell, sandbox->bucket)) {
-      Add(Reason::kSandboxed, Effect::kThrottle, sandbox->clause, sandbox->id, sandbox->set_by);
-      if (sandbox->victim) findings_.back().fault = Fault::kThirdParty;
-      return;
-    }
-  }
-  if (!input_.take_lease) return;
   decision->lease_id = std::string(input_.lease_id);
   size_t refused = 0;
-  if (limiter_->TakeLease(caps, LeaseLasts(), now_.mono, &decision->lease_id, &refused)) return;
-  give_back();
+  if (limiter_->leases().Take(caps, LeaseLasts(), now_.mono, &decision->lease_id, &refused)) return true;
   decision->lease_id.clear();
   AddLimit(Reason::kRateLimited, Effect::kThrottle, *capped[refused]);
-  retry_after_ns_ = std::max(retry_after_ns_, kConnectionRetryNs);
+  Throttle(kConnectionRetryNs);
+  return false;
+}
+
+// Of each limit that is shaped the same part for everyone who holds a lease under it; this request is one of them, or
+// comes on top. Who shares is asked again soon: the parts add up once all have been told.
+void Judge::Pace(Decision* decision) {
+  int64_t pace = std::numeric_limits<int64_t>::max();
+  for (const Applicable& each : limits_) {
+    if (each.limit->trial || !IsPaced(*each.limit) || each.rate <= 0) continue;
+    const int64_t held = limiter_->leases().Held(each.cell, now_.mono);
+    const bool among_them = !decision->lease_id.empty() ||
+                            (!input_.lease_id.empty() && limiter_->leases().Holds(input_.lease_id, now_.mono));
+    const int64_t sharers = std::max<int64_t>(held + (among_them ? 0 : 1), 1);
+    pace = std::min(pace, std::max<int64_t>(static_cast<int64_t>(each.rate / static_cast<double>(sharers)), 1));
+  }
+  if (pace == std::numeric_limits<int64_t>::max()) return;
+  decision->shape_bytes_per_second = pace;
+  shares_pace_ = input_.take_lease;
 }
 
 }  // namespace sluice

@@ -208,9 +208,19 @@ struct Secret {
   alignas(64) unsigned char bytes[XXH3_SECRET_SIZE_MIN + 56];
 };
 
+// Of an earlier process, waiting for the first use.
+std::string& AdoptedSecret() {
+  static std::string adopted;
+  return adopted;
+}
+
 const Secret& ProcessSecret() {
   static const Secret secret = [] {
     Secret drawn;
+    if (const std::string& adopted = AdoptedSecret(); adopted.size() == sizeof(drawn.bytes)) {
+      std::memcpy(drawn.bytes, adopted.data(), sizeof(drawn.bytes));
+      return drawn;
+    }
     std::random_device device;
     for (unsigned char& byte : drawn.bytes) byte = static_cast<unsigned char>(device());
     return drawn;
@@ -219,6 +229,16 @@ const Secret& ProcessSecret() {
 }
 
 }  // namespace
+
+std::string HashSecret() {
+  return std::string(reinterpret_cast<const char*>(ProcessSecret().bytes), sizeof(Secret::bytes));
+}
+
+bool AdoptHashSecret(absl::string_view secret) {
+  if (secret.size() != sizeof(Secret::bytes)) return false;
+  AdoptedSecret() = std::string(secret);
+  return HashSecret() == secret;
+}
 
 Hash128 SubjectHash(SubjectKind kind, absl::string_view a, absl::string_view b, absl::string_view c) {
   // Kind and lengths first, so that ("ab", "c") and ("a", "bc") differ.

@@ -69,6 +69,16 @@ struct Parameter {
   std::string floor;  // a switch that is held at this value by law, whatever is set; "" = no floor
 };
 
+// When a subject that presses on after being throttled is sandboxed without anybody's doing, and let go again.
+struct AbuseRule {
+  double factor = 10;                                // so many times its limit,
+  absl::Duration window = absl::Seconds(60);         // for so long
+  double sandbox_share = 0.1;                        // of the limit's rate: the sandbox's
+  absl::Duration release_after = absl::Minutes(10);  // that its requests have stayed within the limit
+  std::string clause;
+  std::array<bool, 6> scopes{};  // by LimitScope: of whose limits
+};
+
 struct Pack {
   std::string name;     // "default"
   std::string version;  // the pack's own
@@ -94,6 +104,9 @@ struct Pack {
   absl::Duration recheck_after = absl::Seconds(60);
   absl::Duration cache_for = absl::Seconds(1);  // never above 5 s
   std::string test_domain_clause = "11.1";
+  // How soon a lease that shares a pace is to be checked again, since others may have come or gone.
+  absl::Duration shape_recheck = absl::Seconds(5);
+  AbuseRule abuse;
 
   // nullptr where the pack has no such category or parameter.
   const Category* FindCategory(absl::string_view clause) const;

@@ -80,6 +80,7 @@ class RuleCompiler {
       rule->severity = rule->category->default_severity;
     }
     rule->clause = flag.category;
+    rule->trial = flag.trial;
     rule->span.until = flag.expires_at.value_or(absl::InfiniteFuture());
     return {flag.subject};
   }
@@ -98,8 +99,15 @@ class RuleCompiler {
     rule->rate = restriction.requests_per_second;
     if (rule->rate > 0) rule->bucket = TokenBucket(rule->rate, std::max(rule->rate, 1.0));
     // Replaced under its id a sandbox keeps its tokens; lifted and set anew it starts full: the first event tells.
-    rule->cell =
-        SubjectHash(SubjectKind::kNone, "sandbox", entity_.key.id, absl::StrCat(entity_.events.front().revision));
+    rule->cell = Limiter::Known(
+        SubjectHash(SubjectKind::kNone, "sandbox", entity_.key.id, absl::StrCat(entity_.events.front().revision)));
+    rule->trial = restriction.trial;
+    rule->automatic = restriction.automatic && restriction.kind == RestrictionKind::kSandbox && rule->rate > 0;
+    if (rule->automatic) {
+      const double limit = rule->rate / pack_.abuse.sandbox_share;
+      rule->calm_below = TokenBucket(limit, std::max(limit, 1.0));
+      rule->calm_after = TokenBucket(1 / absl::ToDoubleSeconds(pack_.abuse.release_after), 1);
+    }
     return {restriction.subject};
   }
 
@@ -107,6 +115,20 @@ class RuleCompiler {
   const Pack& pack_;
   std::vector<std::pair<SubjectKey, absl::Time>> exceptions_;
 };
+
+// The buckets that a limit needs at each check.
+void CompileBuckets(const AbuseRule& abuse, LimitRule* limit) {
+  if (limit->rate <= 0) return;
+  limit->bucket = TokenBucket(limit->rate, std::max(limit->BurstOrDefault(), 1.0));
+  limit->watched =
+      limit->dimension == Dimension::kRequests && !limit->trial && abuse.scopes[static_cast<size_t>(limit->scope)];
+  if (!limit->watched) return;
+  // Of requests at `factor` times the rate all but the rate itself is refused: factor - 1 rates. Half the factor, less
+  // that one, drains away; the other half, over the window, fills the bucket.
+  const double half = abuse.factor / 2;
+  const double seconds = absl::ToDoubleSeconds(abuse.window);
+  limit->press = TokenBucket(std::max(half - 1, 0.01) * limit->rate, std::max(half * limit->rate * seconds, 1.0));
+}
 
 // Parameters that a timeline reads.
 bool ShapesTimelines(absl::string_view name) {
@@ -248,10 +270,12 @@ void Policy::DropCompiled(const EntityKey& key) {
   for (const auto& rule : it->second.rules) {
     for (const SubjectKey& subject : rule->subjects) EraseFrom(&by_subject_, subject.hash, rule.get());
     evidence_.erase(rule.get());
+    automatic_.erase(rule.get());
   }
   for (const auto& limit : it->second.limits) {
     if (limit->named) {
       EraseFrom(&limits_by_subject_, it->second.limit_subject, limit.get());
+      --named_limits_[static_cast<size_t>(limit->scope)];
     } else {
       Limits& defaults = default_limits_[static_cast<size_t>(limit->scope)];
       defaults.erase(std::remove(defaults.begin(), defaults.end(), limit.get()), defaults.end());
@@ -272,6 +296,7 @@ void Policy::PutRules(const Entity& entity) {
       if (std::find(rules.begin(), rules.end(), rule.get()) == rules.end()) rules.push_back(rule.get());
     }
     if (rule->keeps_evidence()) evidence_.insert(rule.get());
+    if (rule->automatic) automatic_.insert(rule.get());
   }
   for (const Subject& subject : compiled.gated) Gate(subject, 1);
 }
@@ -301,8 +326,11 @@ void Policy::PutLimit(const Entity& entity) {
     limit->named = !set->subject.empty();
     limit->set_by = stamped.event.role;
     // Replaced under its id a limit keeps what is spent; cleared and set anew it starts full: the first event tells.
-    limit->cell = SubjectHash(SubjectKind::kNone, "limit", set->limit_id, born);
+    limit->cell = Limiter::Known(SubjectHash(SubjectKind::kNone, "limit", set->limit_id, born));
+    limit->trial = set->trial;
+    CompileBuckets(pack_->abuse, limit.get());
     if (limit->named) {
+      limit->subject = set->subject;
       compiled.limit_subject = KeyOf(set->subject).hash;
       compiled.gated.assign(1, set->subject);
     }
@@ -311,6 +339,7 @@ void Policy::PutLimit(const Entity& entity) {
   for (const auto& limit : compiled.limits) {
     if (limit->named) {
       limits_by_subject_[compiled.limit_subject].push_back(limit.get());
+      ++named_limits_[static_cast<size_t>(limit->scope)];
     } else {
       default_limits_[static_cast<size_t>(limit->scope)].push_back(limit.get());
     }

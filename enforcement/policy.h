@@ -61,11 +61,15 @@ struct Rule {
   TokenBucket bucket;  // of a sandbox
   double rate = 0;
   Hash128 cell;
+  bool automatic = false;  // the node's own; then:
+  TokenBucket calm_below;  // requests within it are calm
+  TokenBucket calm_after;  // one token: how long a request that is not calm keeps the sandbox up
+  bool trial = false;      // evaluated, and changes no answer
   // Of what keeps evidence alone: what it keeps, by name.
   Subject evidence;
 
   bool keeps_evidence() const {
-    return kind == EntityKind::kHold || (kind == EntityKind::kFlag && severity == Severity::kCritical);
+    return kind == EntityKind::kHold || (kind == EntityKind::kFlag && severity == Severity::kCritical && !trial);
   }
 };
 
@@ -82,8 +86,15 @@ struct LimitRule {
   absl::Time from, to;  // exact
   bool named = false;
   Role set_by = Role::kUnspecified;
-  Hash128 cell;  // of a named limit; a default mixes in the subject
+  Hash128 cell;          // of a named limit; a default mixes in the subject
+  Subject subject;       // of a named limit
+  TokenBucket bucket;    // of a rate above 0
+  TokenBucket press;     // of REQUESTS whose excess may lead to a sandbox: of what is refused, see AbuseRule
+  bool watched = false;  // `press` is set
+  bool trial = false;    // evaluated, and changes no answer
 
+  // A burst that is not given is one second's worth.
+  double BurstOrDefault() const { return burst > 0 ? burst : rate; }
   bool InForce(absl::Time t) const { return from <= t && t < to; }
 };
 
@@ -191,6 +202,10 @@ class Policy {
   const Limits* FindLimits(Hash128 subject) const;  // named ones
   const Limits& DefaultLimits(LimitScope scope) const { return default_limits_[static_cast<size_t>(scope)]; }
 
+  bool HasLimits(LimitScope scope) const {
+    return named_limits_[static_cast<size_t>(scope)] > 0 || !DefaultLimits(scope).empty();
+  }
+
   // Whether any rule or limit is on a prefix in this bucket, on hosts below another, or on blocks of addresses; and the
   // lengths of those blocks. Spares a check probes that cannot hit.
   bool HasPrefixes(Hash128 bucket) const { return prefix_buckets_.contains(bucket); }
@@ -199,6 +214,8 @@ class Policy {
 
   // Holds and CRITICAL flags, for what they keep inside a bucket or of an account.
   const absl::flat_hash_set<const Rule*>& evidence() const { return evidence_; }
+  // The sandboxes that a node set by itself.
+  const absl::flat_hash_set<const Rule*>& automatic() const { return automatic_; }
   // The accounts of which a hold or CRITICAL flag keeps something: the account, its buckets, what is in them, its
   // hosts.
   absl::flat_hash_set<absl::string_view> HeldAccounts(const Moment& now) const;
@@ -245,7 +262,9 @@ class Policy {
   absl::flat_hash_map<Hash128, Rules> by_subject_;
   absl::flat_hash_map<Hash128, Limits> limits_by_subject_;
   std::array<Limits, kLimitScopeCount> default_limits_;
+  std::array<int, kLimitScopeCount> named_limits_{};
   absl::flat_hash_set<const Rule*> evidence_;
+  absl::flat_hash_set<const Rule*> automatic_;
 
   absl::flat_hash_map<Hash128, int> prefix_buckets_;
   int hosts_below_ = 0;

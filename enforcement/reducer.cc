@@ -465,7 +465,17 @@ class Reducer {
     return EndRule<PlaceHold>(EntityKind::kHold, "hold", change.hold_id);
   }
   absl::Status Apply(const Restrict& change) {
-    return SetRule<Restrict>(EntityKind::kRestriction, "restriction", change.restriction_id, /*keep_first=*/true);
+    SLUICE_RETURN_IF_ERROR(SetRule<Restrict>(EntityKind::kRestriction, "restriction", change.restriction_id,
+                                             /*keep_first=*/true));
+    if (!change.automatic || change.kind != RestrictionKind::kSandbox) return absl::OkStatus();
+    Announcement announcement;
+    announcement.kind = AnnouncementKind::kAutoSandboxed;
+    announcement.subject = change.subject;
+    announcement.at = now_;
+    announcement.clause = change.clause;
+    announcement.detail = result_.event.note;
+    result_.announcements.push_back(std::move(announcement));
+    return absl::OkStatus();
   }
   absl::Status Apply(const Unrestrict& change) {
     return EndRule<Restrict>(EntityKind::kRestriction, "restriction", change.restriction_id);

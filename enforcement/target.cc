@@ -21,8 +21,12 @@ void Target::Resolve(const CheckInput& input, const Policy& policy, absl::Time n
     key = KeyOfPath(input.path, &key_buffer_);
   }
   owner = input.owner;
+  bucket_known = !owner.empty();
   if (owner.empty() && !bucket.empty()) {
-    if (const Bucket* bound = policy.FindBucket(bucket, now)) owner = bound->account;
+    if (const Bucket* bound = policy.FindBucket(bucket, now)) {
+      owner = bound->account;
+      bucket_known = true;
+    }
   }
   if (owner.empty() && domain != nullptr) owner = domain->account;
   if (input.owner.empty() && input.bucket.empty() && input.host.empty()) owner = requester;

@@ -45,6 +45,8 @@ class Target {
   absl::string_view owner, requester, bucket, key, version_id, host, path;
   const Domain* domain = nullptr;
   absl::optional<AddressBlock> address;
+  // The bucket is bound to somebody, or its owner is vouched for: not a name that anybody can make up.
+  bool bucket_known = false;
   bool by_owner = false;  // the requester is the owner, or the storage system acts for it
 
   // Every subject that a flag, order, hold or restriction can be set on and that this request meets.

@@ -68,7 +68,8 @@ RaiseFlag Read(const v1::RaiseFlag& message) {
           message.category(),
           FromNumber<Severity>(message.severity()),
           TimeOf(message.has_expires_at(), message.expires_at()),
-          message.authority()};
+          message.authority(),
+          message.trial()};
 }
 GrantException Read(const v1::GrantException& message) { return {message.flag_id(), FromProto(message.subject())}; }
 IssueOrder Read(const v1::IssueOrder& message) {
@@ -91,7 +92,9 @@ Restrict Read(const v1::Restrict& message) {
           message.requests_per_second(),
           TimeOf(message.has_review_by(), message.review_by()),
           TimeOf(message.has_expires_at(), message.expires_at()),
-          message.victim()};
+          message.victim(),
+          message.trial(),
+          message.automatic()};
 }
 SetLimit Read(const v1::SetLimit& message) {
   SetLimit limit;
@@ -107,6 +110,7 @@ SetLimit Read(const v1::SetLimit& message) {
   limit.sharing = FromNumber<Sharing>(message.sharing());
   limit.from = TimeOf(message.has_from(), message.from());
   limit.to = TimeOf(message.has_to(), message.to());
+  limit.trial = message.trial();
   return limit;
 }
 SetParameter Read(const v1::SetParameter& message) {
@@ -288,6 +292,7 @@ class ChangeWriter {
     message->set_severity(ToNumber<v1::Severity>(change.severity));
     if (change.expires_at) ToProto(*change.expires_at, message->mutable_expires_at());
     message->set_authority(change.authority);
+    message->set_trial(change.trial);
   }
   void operator()(const ClearFlag& change) { event_.mutable_clear_flag()->set_flag_id(change.flag_id); }
   void operator()(const GrantException& change) {
@@ -320,6 +325,8 @@ class ChangeWriter {
     if (change.review_by) ToProto(*change.review_by, message->mutable_review_by());
     if (change.expires_at) ToProto(*change.expires_at, message->mutable_expires_at());
     message->set_victim(change.victim);
+    message->set_trial(change.trial);
+    message->set_automatic(change.automatic);
   }
   void operator()(const Unrestrict& change) { event_.mutable_unrestrict()->set_restriction_id(change.restriction_id); }
   void operator()(const OrderDeletion& change) { SetSubject(change.subject, event_.mutable_order_deletion()); }
@@ -338,6 +345,7 @@ class ChangeWriter {
     message->set_sharing(ToNumber<v1::Sharing>(change.sharing));
     if (change.from) ToProto(*change.from, message->mutable_from());
     if (change.to) ToProto(*change.to, message->mutable_to());
+    message->set_trial(change.trial);
   }
   void operator()(const ClearLimit& change) { event_.mutable_clear_limit()->set_limit_id(change.limit_id); }
   void operator()(const SetParameter& change) {

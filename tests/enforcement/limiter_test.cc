@@ -1,6 +1,9 @@
 #include "enforcement/limiter.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <random>
 #include <thread>
@@ -97,6 +100,109 @@ TEST(Limiter, AgreesWithASlowModelOverRandomOperations) {
   }
 }
 
+// The model is a meter that drains: what is spent, in ticks, less what time has refilled. Every operation, the clock
+// among them, and every wait to the nanosecond.
+TEST(Limiter, AgreesToTheTickWithAMeterOverRandomOperations) {
+  std::mt19937_64 random(20261126);
+  for (int round = 0; round < 200; ++round) {
+    Limiter limiter({1024});
+    struct Meter {
+      TokenBucket bucket;
+      int64_t spent = 0;
+    };
+    std::vector<Meter> meters;
+    for (int key = 0; key < 6; ++key) {
+      const double rate = std::pow(10, static_cast<double>(random() % 80) / 10);  // up to 100 million a second
+      meters.push_back({TokenBucket(rate, 1 + static_cast<double>(random() % 2000)), 0});
+    }
+    int64_t now = 0;
+    for (int step = 0; step < 1000; ++step) {
+      const int key = static_cast<int>(random() % meters.size());
+      Meter& meter = meters[static_cast<size_t>(key)];
+      const int64_t capacity = meter.bucket.capacity_ticks();
+      const double cost = random() % 3 == 0 ? static_cast<double>(1 + random() % 50) : 1;
+      const int64_t ticks = meter.bucket.TicksOf(cost);
+      const auto wait_for = [&](int64_t over) { return over <= 0 ? 0 : (over + 15) / 16; };
+      const int64_t wait =
+          ticks > capacity ? std::numeric_limits<int64_t>::max() : wait_for(meter.spent + ticks - capacity);
+      switch (random() % 8) {
+        case 0: {
+          const auto by = static_cast<int64_t>(std::pow(10, static_cast<double>(random() % 100) / 10));
+          now += by;
+          for (Meter& each : meters) each.spent = std::max<int64_t>(each.spent - by * 16, 0);
+          break;
+        }
+        case 1:
+          ASSERT_EQ(limiter.Wait(Key(key), meter.bucket, cost, Ns(now)), wait);
+          break;
+        case 2: {
+          // The look and the taking of one check.
+          Limiter::Spot spot;
+          ASSERT_EQ(limiter.Wait(Key(key), meter.bucket, cost, Ns(now), &spot), wait);
+          ASSERT_EQ(limiter.Take(Key(key), meter.bucket, cost, Ns(now), spot), wait);
+          if (wait == 0) meter.spent += ticks;
+          break;
+        }
+        case 3:
+          limiter.Charge(Key(key), meter.bucket, cost, Ns(now));
+          meter.spent = std::max(meter.spent, std::min(meter.spent + ticks, 3 * capacity));
+          break;
+        case 4:
+          ASSERT_EQ(limiter.WaitForAny(Key(key), meter.bucket, Ns(now)),
+                    meter.spent < capacity ? 0 : (meter.spent - capacity + 1 + 15) / 16);
+          break;
+        case 5:
+          if (wait > 0 || meter.spent > 0) break;  // given back is what was taken a moment ago
+          ASSERT_EQ(limiter.Take(Key(key), meter.bucket, cost, Ns(now)), 0);
+          limiter.GiveBack(Key(key), meter.bucket, cost, Ns(now));
+          break;
+        default:
+          ASSERT_EQ(limiter.Take(Key(key), meter.bucket, cost, Ns(now)), wait) << "round " << round << " step " << step;
+          if (wait == 0) meter.spent += ticks;
+          break;
+      }
+    }
+    EXPECT_EQ(limiter.evicted_live(), 0);
+  }
+}
+
+// Threads draw their times from one clock that moves while they ask: in all, no more than burst + rate x time.
+TEST(Limiter, GrantsThreadsNoMoreThanBurstAndRateInAnyWindow) {
+  for (int round = 0; round < 10; ++round) {
+    Limiter limiter({64});
+    const TokenBucket bucket(1'000'000, 100);  // a token a microsecond
+    std::atomic<int64_t> clock{0};
+    std::atomic<bool> go{false};
+    constexpr int kThreads = 3;
+    std::array<std::vector<int64_t>, kThreads> granted;
+    std::vector<std::thread> threads;
+    for (auto& mine : granted) {
+      threads.emplace_back([&] {
+        while (!go.load()) std::this_thread::yield();
+        for (int i = 0; i < 5000; ++i) {
+          const int64_t now = clock.fetch_add(137);
+          if (limiter.Take(Key(round), bucket, 1, Ns(now)) == 0) mine.push_back(now);
+        }
+      });
+    }
+    go = true;
+    for (std::thread& thread : threads) thread.join();
+    std::vector<int64_t> all;
+    for (const auto& mine : granted) all.insert(all.end(), mine.begin(), mine.end());
+    std::sort(all.begin(), all.end());
+    // From each grant on: the n-th after it comes no sooner than n - burst tokens take to refill.
+    for (size_t from = 0; from < all.size(); from += 97) {
+      for (size_t to = from; to < all.size(); ++to) {
+        const auto count = static_cast<int64_t>(to - from + 1);
+        ASSERT_LE(count, 100 + (all[to] - all[from]) / 1000 + 1) << from << " to " << to;
+      }
+    }
+    // And to the token over the whole run, which began with a full bucket.
+    ASSERT_LE(static_cast<int64_t>(all.size()), 100 + clock.load() / 1000);
+    ASSERT_GE(static_cast<int64_t>(all.size()), 100 + clock.load() / 1000 - 2);
+  }
+}
+
 TEST(Limiter, GrantsNoMoreThanItsBurstToManyThreads) {
   for (int round = 0; round < 20; ++round) {
     Limiter limiter({64});
@@ -131,45 +237,55 @@ TEST(Limiter, CountsLiveCellsThatItHadToForget) {
   EXPECT_EQ(limiter.cells(), 64u);
 }
 
-TEST(Leases, HoldNoMoreThanTheirCapAndComeBack) {
-  Limiter limiter({64});
-  const Limiter::Cap cap{Key(1), 2};
-  size_t refused = 9;
-  std::string a, b, c;
-  ASSERT_TRUE(limiter.TakeLease({&cap, 1}, absl::Seconds(300), Ns(0), &a, &refused));
-  ASSERT_TRUE(limiter.TakeLease({&cap, 1}, absl::Seconds(300), Ns(0), &b, &refused));
-  EXPECT_FALSE(limiter.TakeLease({&cap, 1}, absl::Seconds(300), Ns(0), &c, &refused));
-  EXPECT_EQ(refused, 0u);
-  EXPECT_NE(a, b);
-  EXPECT_TRUE(limiter.EndLease(a, Ns(1)));
-  EXPECT_FALSE(limiter.EndLease(a, Ns(1)));
-  EXPECT_TRUE(limiter.TakeLease({&cap, 1}, absl::Seconds(300), Ns(1), &c, &refused));
+// Ten million keys that nobody knows, on a table of a few thousand cells.
+TEST(LimiterUnderAttack, KeepsWhatIsKnownAndWhatIsSpent) {
+  Limiter limiter({4096});
+  const TokenBucket slow(0.1, 10);  // live for ten seconds and more
+  const TokenBucket fast(1000, 1000);
+  // A customer's limit, used up; a quiet customer; and an address that is used up too.
+  const Hash128 busy = Limiter::Known(Key(1)), quiet = Limiter::Known(Key(2)), attacker = Limiter::Anyones(Key(3));
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(limiter.Take(busy, fast, 1, Ns(0)), 0);
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(limiter.Take(attacker, slow, 1, Ns(0)), 0);
+  int64_t throttled = 0;
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 10'000'000; ++i) {
+    throttled += limiter.Take(Limiter::Anyones({random(), random()}), slow, 1, Ns(0)) != 0;
+  }
+  EXPECT_EQ(throttled, 0);  // a stranger's first request is never refused for another stranger's
+  EXPECT_GT(limiter.Take(busy, fast, 1, Ns(0)), 0);
+  EXPECT_GT(limiter.Take(attacker, slow, 1, Ns(0)), 0);
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(limiter.Take(quiet, fast, 1, Ns(0)), 0);
+  EXPECT_EQ(limiter.cells(), 4096u);
+  EXPECT_GE(limiter.evicted_live(), 10'000'000 - 4096);  // not in silence
+  EXPECT_EQ(limiter.evicted_spent(), 0);                 // of each of them a tenth was spent at most
 }
 
-TEST(Leases, RunOutAndAreRenewed) {
-  Limiter limiter({64});
-  const Limiter::Cap cap{Key(1), 1};
-  size_t refused = 0;
-  std::string a;
-  ASSERT_TRUE(limiter.TakeLease({&cap, 1}, absl::Seconds(300), Ns(0), &a, &refused));
-  ASSERT_TRUE(limiter.TakeLease({&cap, 1}, absl::Seconds(300), Ns(200 * kSecond), &a, &refused));
-  EXPECT_EQ(limiter.LeasesHeld(Key(1), Ns(499 * kSecond)), 1);
-  EXPECT_EQ(limiter.LeasesHeld(Key(1), Ns(500 * kSecond)), 0);
-  const std::string old = a;
-  ASSERT_TRUE(limiter.TakeLease({&cap, 1}, absl::Seconds(300), Ns(500 * kSecond), &a, &refused));
-  EXPECT_NE(a, old);
+TEST(LimiterUnderAttack, ForgetsTheBucketWithTheSmallestShareSpentWhateverItsSize) {
+  // Eight cells that any key may use.
+  Limiter limiter({16});
+  const TokenBucket slow(0.001, 1000);  // a token lasts 1,000 s
+  const TokenBucket fast(1000, 100);
+  const Hash128 used_up = Limiter::Anyones(Key(1));
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(limiter.Take(used_up, fast, 1, Ns(0)), 0);
+  for (int i = 2; i < 100; ++i) ASSERT_EQ(limiter.Take(Limiter::Anyones(Key(i)), slow, 1, Ns(0)), 0);
+  // A hundred milliseconds' worth, among cells that stay for a quarter of an hour each.
+  EXPECT_GT(limiter.Take(used_up, fast, 1, Ns(0)), 0);
+  EXPECT_EQ(limiter.evicted_spent(), 0);
+  // Only where all are as full does one of them go, and that is counted apart.
+  for (int i = 200; i < 220; ++i) {
+    for (int n = 0; n < 1000; ++n) limiter.Take(Limiter::Anyones(Key(i)), slow, 1, Ns(0));
+  }
+  EXPECT_GT(limiter.evicted_spent(), 0);
 }
 
-TEST(Traffic, StartsAnewWithEachDayAndRemembersYesterday) {
+TEST(Limiter, DrainsABucketFromNowOn) {
   Limiter limiter({64});
-  const absl::CivilDay day(2026, 3, 1);
-  limiter.AddTraffic(Key(1), day, 5);
-  limiter.AddTraffic(Key(1), day, 6);
-  EXPECT_EQ(limiter.Traffic(Key(1), day), 11);
-  limiter.AddTraffic(Key(1), day + 1, 1);
-  EXPECT_EQ(limiter.Traffic(Key(1), day + 1), 1);
-  EXPECT_EQ(limiter.Traffic(Key(1), day), 11);
-  EXPECT_EQ(limiter.Traffic(Key(1), day + 2), 0);
+  const TokenBucket bucket(0.1, 1);  // ten seconds
+  EXPECT_FALSE(limiter.IsSpending(Key(1), Ns(0)));
+  limiter.Drain(Key(1), bucket, Ns(0));
+  limiter.Drain(Key(1), bucket, Ns(5 * kSecond));
+  EXPECT_TRUE(limiter.IsSpending(Key(1), Ns(15 * kSecond - 1)));
+  EXPECT_FALSE(limiter.IsSpending(Key(1), Ns(15 * kSecond)));
 }
 
 }  // namespace

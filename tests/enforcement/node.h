@@ -76,7 +76,7 @@ class Node : public EntitySource {
     if (const absl::string_view account = LifecycleAccount(event.change); event.sequence != 0 && !account.empty()) {
       sequences_[{std::string(account), event.source}] = event.sequence;
     }
-    engine_.TakeOver(reduction.event, now_);
+    engine_.TakeOver({reduction.event, revision_, now_.wall}, now_).IgnoreError();
     return reduction;
   }
 
