@@ -162,7 +162,7 @@ absl::Status PolicyWriter::CommitGroup(const std::vector<Call*>& group) {
 
 void PolicyWriter::TellUsage(const Entity& entity) const {
   if (usage_ == nullptr || entity.key.kind != EntityKind::kUsage) return;
-  for (const StampedEvent& stamped : entity.events) usage_(stamped.event);
+  for (const StampedEvent& stamped : entity.events) usage_(stamped);
 }
 
 absl::Status PolicyWriter::Fill(const std::vector<Call*>& group, Work* work) {

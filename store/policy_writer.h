@@ -37,7 +37,7 @@ class PolicyWriter {
  public:
   // Told of each accepted SetUsage once it is durable, before it is acknowledged, and of each that Create and Import
   // load. Bind it to Engine::TakeOver, which keeps the amounts.
-  using UsageHook = std::function<void(const PolicyEvent& event)>;
+  using UsageHook = std::function<void(const StampedEvent& event)>;
 
   // Loads `store` into `index`. All must outlive the writer; `observer` and `usage` may be null. `index` and `store`
   // have no other writer. Errors are the store's.
