@@ -169,6 +169,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddAccountCommands(&app, &session);
   AddRuleCommands(&app, &session);
   AddLimitCommands(&app, &session);
+  AddTopCommand(&app, &session);
   AddStreamCommands(&app, &session);
   AddLocalCommands(&app, &session);
   AddCompletion(&app, &session);

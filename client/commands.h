@@ -82,6 +82,7 @@ void AddApplyCommand(CLI::App* app, Session* session);     // apply
 void AddAccountCommands(CLI::App* app, Session* session);  // account
 void AddRuleCommands(CLI::App* app, Session* session);     // flag, order
 void AddLimitCommands(CLI::App* app, Session* session);    // limit
+void AddTopCommand(CLI::App* app, Session* session);       // top
 void AddStreamCommands(CLI::App* app, Session* session);   // watch, export, import
 void AddLocalCommands(CLI::App* app, Session* session);    // test, replay
 

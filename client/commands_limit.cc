@@ -12,6 +12,7 @@ struct LimitFlags {
   double rate = 0;
   double burst = 0;
   bool shape = false;
+  bool trial = false;
   SubjectFlags subject;
   EventFlags event;
 };
@@ -61,6 +62,7 @@ absl::Status Fill(const LimitFlags& flags, v1::SetLimit* limit) {
   limit->set_rate(flags.rate);
   limit->set_burst(flags.burst);
   limit->set_shape(flags.shape);
+  limit->set_trial(flags.trial);
   absl::Status status;
   if (!flags.from.empty()) status.Update(ParseWhen("--from", flags.from, limit->mutable_from()));
   if (!flags.to.empty()) status.Update(ParseWhen("--to", flags.to, limit->mutable_to()));
@@ -104,6 +106,7 @@ void AddLimitCommands(CLI::App* app, Session* session) {
       ->delimiter(',');
   command->add_option("--sharing", set->sharing, "NODE: each sidecar grants the rate; FLEET: all together");
   command->add_flag("--shape", set->shape, "slow down rather than throttle; for bytes");
+  command->add_flag("--trial", set->trial, "count what it would refuse, and refuse nothing");
   command->add_option("--from", set->from, "when it begins: RFC 3339, or +2h");
   command->add_option("--to", set->to, "when it ends: RFC 3339, or +7d");
   command->add_option("--id", set->id, "the limit's id; default: a new one, which is printed");

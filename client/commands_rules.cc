@@ -9,6 +9,7 @@ namespace {
 struct RuleFlags {
   std::string id, category, severity, expires_at, authority, document;
   std::vector<std::string> operations, regions;
+  bool trial = false;
   SubjectFlags subject;
   EventFlags event;
 };
@@ -19,6 +20,7 @@ int RunAddFlag(const Session& session, const RuleFlags& flags) {
   flag->set_flag_id(flags.id.empty() ? NewId("flag") : flags.id);
   flag->set_category(flags.category);
   flag->set_authority(flags.authority);
+  flag->set_trial(flags.trial);
   absl::StatusOr<v1::Subject> subject = flags.subject.ToMessage();
   if (!subject.ok()) return session.Fail(subject.status());
   *flag->mutable_subject() = *std::move(subject);
@@ -93,6 +95,7 @@ void AddRuleCommands(CLI::App* app, Session* session) {
   command->add_option("--id", add->id, "the flag's id; default: a new one, which is printed");
   command->add_option("--expires-at", add->expires_at, "when it ends: RFC 3339, or +7d; default: when it is removed");
   command->add_option("--authority", add->authority, "who found it, for the audit trail");
+  command->add_flag("--trial", add->trial, "count what it would deny, and deny nothing");
   add->subject.AddTo(command);
   add->event.AddTo(command);
 

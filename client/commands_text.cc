@@ -44,6 +44,7 @@ EventText TextOfLimit(const v1::SetLimit& limit) {
   if (limit.sharing() == v1::SHARING_FLEET) Join("fleet-wide", &text.detail);
   if (limit.has_from()) Join(absl::StrCat("from ", TimeText(limit.from())), &text.detail);
   if (limit.has_to()) Join(Until(limit.to()), &text.detail);
+  if (limit.trial()) Join("trial", &text.detail);
   return text;
 }
 
@@ -66,6 +67,8 @@ EventText TextOfRestriction(const v1::Restrict& restriction) {
   if (restriction.requests_per_second() > 0) Join(absl::StrCat(restriction.requests_per_second(), "/s"), &text.detail);
   Join(restriction.clause(), &text.detail);
   if (restriction.victim()) Join("victim", &text.detail);
+  if (restriction.automatic()) Join("automatic", &text.detail);
+  if (restriction.trial()) Join("trial", &text.detail);
   if (restriction.has_expires_at()) Join(Until(restriction.expires_at()), &text.detail);
   return text;
 }
@@ -89,6 +92,7 @@ EventText TextOf(const v1::PolicyEvent& event) {
       EventText text{"flag", flag.flag_id(), SubjectText(flag.subject()), flag.category()};
       Join(Word(flag.severity()), &text.detail);
       Join(flag.authority(), &text.detail);
+      if (flag.trial()) Join("trial", &text.detail);
       if (flag.has_expires_at()) Join(Until(flag.expires_at()), &text.detail);
       return text;
     }

@@ -112,6 +112,12 @@ absl::StatusOr<v1::ListResponse> Connection::List(const v1::ListRequest& request
   });
 }
 
+absl::StatusOr<v1::TopResponse> Connection::Top(const v1::TopRequest& request) {
+  return Stubs::Unary<v1::TopResponse>(options_, [&](grpc::ClientContext* context, v1::TopResponse* response) {
+    return stubs_->admin->Top(context, request, response);
+  });
+}
+
 absl::Status Connection::ApplyStream(const std::function<bool(v1::ApplyRequest*)>& next,
                                      const std::function<void(const v1::ApplyResponse&)>& answered) {
   grpc::ClientContext context;

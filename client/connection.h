@@ -36,6 +36,7 @@ class Connection {
   absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request);
   absl::StatusOr<v1::DescribeResponse> Describe(const v1::DescribeRequest& request);
   absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request);
+  absl::StatusOr<v1::TopResponse> Top(const v1::TopRequest& request);
 
   // Sends what `next` fills until it returns false, and hands each answer to `answered` before the next one is sent. An
   // error means that batches not yet answered may or may not have happened.

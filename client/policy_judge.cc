@@ -30,6 +30,7 @@ absl::Status PolicyJudge::Begin(absl::Time first) {
   options.node = options_.node;
   options.start = first + shift_ - absl::Seconds(1);
   options.log_decisions = false;
+  options.keep_usage = false;
   absl::StatusOr<std::unique_ptr<Simulation>> simulation = Simulation::Create(options_.pack, options);
   if (!simulation.ok()) return simulation.status();
   simulation_ = *std::move(simulation);
@@ -100,6 +101,6 @@ Decision PolicyJudge::Check(const CheckInput& input, absl::Time at) {
   return Decision();
 }
 
-void PolicyJudge::Report(const UsageInput& usage, absl::Time at) { simulation_->Report(usage); }
+void PolicyJudge::Report(const UsageInput& usage, absl::Time at) { status_.Update(simulation_->Report(usage)); }
 
 }  // namespace sluice

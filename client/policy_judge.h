@@ -24,7 +24,7 @@ namespace sluice {
 //
 // A log that begins before the export was taken is replayed so many whole days later that it does not: the question is
 // what today's policy would have answered to yesterday's traffic, and the hours of the day stay what they were.
-class PolicyJudge final : public Judge {
+class PolicyJudge final : public ReplayJudge {
  public:
   struct Options {
     NodeOptions node;

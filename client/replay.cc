@@ -35,7 +35,8 @@ ReplaySummary::ReplaySummary(const ReplayOptions& options)
       paths_by_requests(options.names_max, HeavyHitters::Weight::kRequests),
       paths_by_bytes(options.names_max, HeavyHitters::Weight::kBytes) {}
 
-std::vector<std::pair<ReplaySummary::AnswerKey, ReplaySummary::Count>> ReplaySummary::SortedAnswers() const {
+std::vector<std::pair<ReplaySummary::AnswerKey, ReplaySummary::Count>> ReplaySummary::Sorted(
+    const absl::flat_hash_map<AnswerKey, Count>& answers) {
   std::vector<std::pair<AnswerKey, Count>> sorted(answers.begin(), answers.end());
   std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
     if (std::get<0>(a.first) != std::get<0>(b.first)) return std::get<0>(a.first) < std::get<0>(b.first);
@@ -49,7 +50,8 @@ double ReplaySummary::LinesPerSecond() const {
   return static_cast<double>(lines) / std::max(absl::ToDoubleSeconds(took), 1e-6);
 }
 
-Replay::Replay(ReplayOptions options, Judge* judge) : options_(std::move(options)), judge_(judge), summary_(options_) {}
+Replay::Replay(ReplayOptions options, ReplayJudge* judge)
+    : options_(std::move(options)), judge_(judge), summary_(options_) {}
 
 absl::Status Replay::Run(LineReader* reader, const std::function<void(int64_t)>& on_lines) {
   const absl::Time started = absl::Now();
@@ -173,12 +175,17 @@ void Replay::Add(const Pending& pending, absl::string_view client, absl::string_
     count->bytes += pending.bytes;
   };
   add(&summary_.by_verdict[static_cast<size_t>(decision.verdict) % summary_.by_verdict.size()]);
-  ReplaySummary::AnswerKey key(decision.verdict, decision.reason, decision.clause, decision.rule_id);
-  if (summary_.answers.size() >= kAnswersMax && !summary_.answers.contains(key)) {
-    std::get<3>(key) = "OTHERS";
-    std::get<2>(key).clear();
+  const auto add_answer = [&](ReplaySummary::AnswerKey key, auto* answers) {
+    if (answers->size() >= kAnswersMax && !answers->contains(key)) {
+      std::get<3>(key) = "OTHERS";
+      std::get<2>(key).clear();
+    }
+    add(&(*answers)[std::move(key)]);
+  };
+  add_answer({decision.verdict, decision.reason, decision.clause, decision.rule_id}, &summary_.answers);
+  if (decision.trial_verdict != Verdict::kUnspecified) {
+    add_answer({decision.trial_verdict, decision.trial_reason, "", decision.trial_rule_id}, &summary_.trials);
   }
-  add(&summary_.answers[std::move(key)]);
   for (const Reason warning : decision.warnings) {
     ++summary_.warnings[static_cast<size_t>(warning) % summary_.warnings.size()];
   }

@@ -17,15 +17,15 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "client/access_log.h"
-#include "client/heavy_hitters.h"
 #include "enforcement/check.h"
+#include "enforcement/heavy_hitters.h"
 
 namespace sluice {
 
 // Answers for a replay. Times never go back.
-class Judge {
+class ReplayJudge {
  public:
-  virtual ~Judge() = default;
+  virtual ~ReplayJudge() = default;
   // Called once, before the first check, with the time of the first line. An error ends the replay.
   virtual absl::Status Begin(absl::Time first) = 0;
   virtual Decision Check(const CheckInput& input, absl::Time at) = 0;
@@ -70,7 +70,8 @@ struct ReplaySummary {
   explicit ReplaySummary(const ReplayOptions& options);
 
   // The answers in order: allowed first, denied last, of one verdict the most frequent first.
-  std::vector<std::pair<AnswerKey, Count>> SortedAnswers() const;
+  std::vector<std::pair<AnswerKey, Count>> SortedAnswers() const { return Sorted(answers); }
+  std::vector<std::pair<AnswerKey, Count>> SortedTrials() const { return Sorted(trials); }
   double LinesPerSecond() const;
 
   int64_t lines = 0;
@@ -90,8 +91,11 @@ struct ReplaySummary {
   absl::Time last = absl::InfinitePast();
 
   std::array<Count, 4> by_verdict{};              // by Verdict
+  absl::flat_hash_map<AnswerKey, Count> trials;   // what rules on trial would have answered instead; as `answers`
   absl::flat_hash_map<AnswerKey, Count> answers;  // at most kAnswersMax; the rest under OTHERS as rule id
   std::array<int64_t, kReasonCount> warnings{};   // requests let through with this remark
+  static std::vector<std::pair<AnswerKey, Count>> Sorted(const absl::flat_hash_map<AnswerKey, Count>& answers);
+
   HeavyHitters addresses_by_requests, addresses_by_bytes, paths_by_requests, paths_by_bytes;
   absl::Duration took;
 };
@@ -101,7 +105,7 @@ inline constexpr size_t kAnswersMax = 4096;
 class Replay {
  public:
   // `judge` must outlive this.
-  Replay(ReplayOptions options, Judge* judge);
+  Replay(ReplayOptions options, ReplayJudge* judge);
 
   // Reads `reader` to its end. `on_lines(bytes_read)` is called now and then. Memory is bounded by the options,
   // whatever the length of the log.
@@ -127,7 +131,7 @@ class Replay {
   void Add(const Pending& pending, absl::string_view client, absl::string_view path, const Decision& decision);
 
   const ReplayOptions options_;
-  Judge* const judge_;
+  ReplayJudge* const judge_;
   ReplaySummary summary_;
   AccessLine line_;
   std::vector<Pending> waiting_;  // a heap, the earliest first

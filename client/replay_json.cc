@@ -158,6 +158,18 @@ std::string ReplayJson(const ReplaySummary& summary, const ReplayFacts& facts, s
     json.Close('}');
   }
   json.Close(']');
+  json.Open("trials", '[');
+  for (const auto& [key, count] : summary.SortedTrials()) {
+    const auto& [verdict, reason, clause, rule] = key;
+    json.Open("", '{');
+    json.Text("verdict", Name(verdict));
+    json.Text("reason", Name(reason));
+    json.Text("rule_id", rule);
+    json.Number("requests", count.requests);
+    json.Number("bytes", count.bytes);
+    json.Close('}');
+  }
+  json.Close(']');
   json.Open("warnings", '{');
   for (size_t i = 0; i < summary.warnings.size(); ++i) {
     if (summary.warnings[i] > 0) json.Number(Name(static_cast<Reason>(i)), summary.warnings[i]);

@@ -138,6 +138,19 @@ std::string ReplayTables(const ReplaySummary& summary, const ReplayFacts& facts,
   }
   absl::StrAppend(&text, Title("By reason, clause and rule", colored), answers.Render(colored));
 
+  Table trials({{"WOULD HAVE BEEN"},
+                {"REASON"},
+                {"RULE", Align::kLeft, 40},
+                {"REQUESTS", Align::kRight},
+                {"SHARE", Align::kRight},
+                {"BYTES", Align::kRight}});
+  for (const auto& [key, count] : summary.SortedTrials()) {
+    const auto& [verdict, reason, clause, rule] = key;
+    trials.AddRow({Cell(Name(verdict), ColorOf(verdict)), ReasonWord(reason), OrDash(rule), WithCommas(count.requests),
+                   Share(count.requests, summary.asked), HumanBytes(count.bytes)});
+  }
+  if (trials.size() > 0) absl::StrAppend(&text, Title("By rules on trial", colored), trials.Render(colored));
+
   Table warnings({{"WARNING"}, {"REQUESTS", Align::kRight}});
   for (size_t i = 0; i < summary.warnings.size(); ++i) {
     if (summary.warnings[i] > 0) warnings.AddRow({Cell(Name(static_cast<Reason>(i))), WithCommas(summary.warnings[i])});

@@ -219,7 +219,9 @@ absl::Status ScenarioRunner::RunCheck(const Step& step) {
 absl::Status ScenarioRunner::RunReport(const Step& step) {
   absl::StatusOr<std::vector<v1::Usage>> usages = ReadScenarioUsages(step.argument, file_, variables_);
   if (!usages.ok()) return usages.status();
-  for (const v1::Usage& usage : *usages) simulation_->Report(FromProto(usage));
+  for (const v1::Usage& usage : *usages) {
+    if (absl::Status status = simulation_->Report(FromProto(usage)); !status.ok()) return status;
+  }
   return absl::OkStatus();
 }
 

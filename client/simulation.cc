@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 // Address space, not disk: a simulated policy of millions of entities still fits.
 constexpr size_t kMapBytes = size_t{4} << 30;
+constexpr size_t kUsageMapBytes = size_t{1} << 30;
 // Enough for any scenario; a record takes half a kilobyte.
 constexpr size_t kAuditCapacity = size_t{1} << 22;
 
@@ -164,9 +165,19 @@ absl::StatusOr<std::unique_ptr<Simulation::Node>> Simulation::OpenNode(const std
   node->policy_clock = std::make_unique<PolicyClock>(&clock_, node->store->policy_time());
   node->limiter = std::make_unique<Limiter>(Limiter::Options());
   node->engine = std::make_unique<Engine>(pack_, node->index.get(), node->limiter.get(), options_.node);
+  node->abuse = std::make_unique<AbuseGuard>(pack_->abuse, node->limiter.get());
+  node->engine->SetAbuseObserver(node->abuse.get());
+  if (options_.keep_usage) {
+    absl::StatusOr<std::unique_ptr<UsageStore>> usage =
+        UsageStore::Open({.path = absl::StrCat(folder, "/usage"), .map_bytes = kUsageMapBytes, .sync = false},
+                         node->limiter.get(), node->policy_clock->Now());
+    if (!usage.ok()) return usage.status();
+    node->usage = *std::move(usage);
+  }
   absl::StatusOr<std::unique_ptr<PolicyWriter>> writer = PolicyWriter::Create(
-      node->store.get(), node->index.get(), pack_, observer,
-      [node = node.get()](const PolicyEvent& event) { node->engine->TakeOver(event, node->policy_clock->Now()); });
+      node->store.get(), node->index.get(), pack_, observer, [node = node.get()](const StampedEvent& event) {
+        node->engine->TakeOver(event, node->policy_clock->Now()).IgnoreError();
+      });
   if (!writer.ok()) return writer.status();
   node->writer = *std::move(writer);
   return node;
@@ -180,7 +191,11 @@ absl::Status Simulation::Open() {
   return Tick();
 }
 
-absl::Status Simulation::Tick() { return node_->writer->Tick(Now()); }
+absl::Status Simulation::Tick() {
+  const std::vector<PolicyEvent> due = node_->abuse->Due(*node_->index->Read(), Now());
+  if (due.empty()) return node_->writer->Tick(Now());
+  return node_->writer->Apply(due, Now()).status();
+}
 
 absl::Status Simulation::AdvanceTo(absl::Time wall) {
   if (wall < this->wall()) {
@@ -250,7 +265,12 @@ absl::StatusOr<v1::DescribeResponse> Simulation::Describe(const v1::Subject& sub
   return response;
 }
 
-absl::Status Simulation::Restart() { return Open(); }
+absl::Status Simulation::Restart() {
+  if (node_->usage != nullptr) {
+    if (absl::Status status = node_->usage->Flush(Now()); !status.ok()) return status;
+  }
+  return Open();
+}
 
 absl::StatusOr<v1::ExportChunk> Simulation::Export() const {
   absl::StatusOr<PolicyWriter::Snapshot> snapshot = node_->writer->Export();
@@ -318,7 +338,7 @@ absl::StatusOr<Decision> Simulation::Explain(const CheckInput& input, std::vecto
   return Settle(node_->engine->Explain(input, Now(), steps));
 }
 
-void Simulation::Report(const UsageInput& usage) { node_->engine->Report(usage, Now()); }
+absl::Status Simulation::Report(const UsageInput& usage) { return node_->engine->Report("", {usage}, Now()); }
 
 void Simulation::QueryLog(const v1::LogQuery& query,
                           const std::function<bool(const v1::DecisionRecord&)>& visit) const {

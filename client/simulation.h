@@ -17,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "enforcement/abuse_guard.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
 #include "enforcement/limiter.h"
@@ -26,6 +27,7 @@
 #include "store/decision_log.h"
 #include "store/policy_writer.h"
 #include "store/store.h"
+#include "store/usage_store.h"
 
 namespace sluice {
 
@@ -58,6 +60,7 @@ class Simulation {
     absl::Time start;  // where the clocks begin
     FailurePolicy failure_policy = FailurePolicy::kDeny;
     bool log_decisions = true;  // false: no decision log, for long replays
+    bool keep_usage = true;     // false: a restart forgets amounts, reports and leases; for replays, which have none
     // Records that the decision log can hold before its disk is full; nothing: as many as anybody asks for.
     absl::optional<size_t> audit_capacity;
   };
@@ -108,7 +111,8 @@ class Simulation {
   absl::StatusOr<Decision> Check(const CheckInput& input);
   // The same, spending nothing, neither counted nor logged. `steps` may be null.
   absl::StatusOr<Decision> Explain(const CheckInput& input, std::vector<ExplainStep>* steps) const;
-  void Report(const UsageInput& usage);
+  // An error is that of the disk; nothing was counted then.
+  absl::Status Report(const UsageInput& usage);
 
   // ---- The watching path
   // ------------------------------------------------------------------------------------------------
@@ -127,6 +131,8 @@ class Simulation {
     std::unique_ptr<PolicyClock> policy_clock;
     std::unique_ptr<Limiter> limiter;
     std::unique_ptr<Engine> engine;
+    std::unique_ptr<AbuseGuard> abuse;
+    std::unique_ptr<UsageStore> usage;  // none where it is not to be kept
     std::unique_ptr<PolicyWriter> writer;
   };
 

@@ -37,7 +37,14 @@ constexpr SourceInfo kSources[] = {
     {"sluice_limiter_cells", "Cells that the limiter has for rates.", MetricType::Gauge},
     {"sluice_limiter_evicted_live_total", "Cells in use that the limiter had to forget for want of a free one.",
      MetricType::Counter},
+    {"sluice_limiter_evicted_spent_total",
+     "Of those, cells with half of their bucket spent or more: a limit was forgiven that much.", MetricType::Counter},
     {"sluice_limiter_leases", "Connection leases held.", MetricType::Gauge},
+    {"sluice_limiter_leases_untracked_total", "Checks let through without a lease, since no more could be held.",
+     MetricType::Counter},
+    {"sluice_ledger_amounts", "Stored amounts and traffic of the day that are counted.", MetricType::Gauge},
+    {"sluice_ledger_turned_away_total",
+     "Amounts of subjects unknown to the policy that were not counted for want of room.", MetricType::Counter},
     {"sluice_ready", "1 where the node answers from a policy, 0 where it cannot or drains.", MetricType::Gauge},
 };
 
@@ -83,6 +90,7 @@ int IndexOf(Enum value, int count) {
 struct alignas(128) Metrics::Slot {
   std::array<std::atomic<int64_t>, kCheckSeries> checks{};
   std::atomic<int64_t> malformed{0};
+  std::array<std::atomic<int64_t>, kVerdictCount * kReasonCount> trials{};  // what would have been answered
 };
 
 Metrics::Metrics(Build build) : build_(std::move(build)), slots_(new Slot[kSlots]) {
@@ -110,6 +118,10 @@ void Metrics::OnDecision(const CheckInput& input, const Decision& decision, Mome
   const int series = (verdict * kReasonCount + reason) * kOperationCount + operation;
   // Relaxed: a count orders nothing.
   MySlot().checks[series].fetch_add(1, std::memory_order_relaxed);
+  if (decision.trial_verdict == Verdict::kUnspecified) return;
+  const int trial =
+      IndexOf(decision.trial_verdict, kVerdictCount) * kReasonCount + IndexOf(decision.trial_reason, kReasonCount);
+  MySlot().trials[trial].fetch_add(1, std::memory_order_relaxed);
 }
 
 void Metrics::OnMalformedCheck() { MySlot().malformed.fetch_add(1, std::memory_order_relaxed); }
@@ -160,6 +172,26 @@ MetricFamily Metrics::Malformed() const {
   return family;
 }
 
+MetricFamily Metrics::Trials() const {
+  MetricFamily family = Family("sluice_trial_checks_total",
+                               "Checks that rules on trial would have answered otherwise, by the verdict and reason "
+                               "that they would have given.",
+                               MetricType::Counter);
+  for (const Verdict verdict : {Verdict::kThrottle, Verdict::kDeny}) {
+    for (int reason = 0; reason < kReasonCount; ++reason) {
+      const int series = static_cast<int>(verdict) * kReasonCount + reason;
+      int64_t count = 0;
+      for (int slot = 0; slot < kSlots; ++slot) count += slots_[slot].trials[series].load(std::memory_order_relaxed);
+      // What a trial of a limit comes to is always there.
+      if (count == 0 && (verdict != Verdict::kThrottle || static_cast<Reason>(reason) != Reason::kRateLimited))
+        continue;
+      AddCounter(static_cast<double>(count),
+                 {Label("verdict", Name(verdict)), Label("reason", Name(static_cast<Reason>(reason)))}, &family);
+    }
+  }
+  return family;
+}
+
 MetricFamily Metrics::Events() const {
   MetricFamily family = Family("sluice_events_total", "Policy events taken, by outcome.", MetricType::Counter);
   for (int outcome = 1; outcome < kOutcomeCount; ++outcome) {
@@ -205,7 +237,8 @@ MetricFamily Metrics::BuildInfo() const {
 }
 
 std::vector<MetricFamily> Metrics::Collect() const {
-  std::vector<MetricFamily> families = {Checks(), Malformed(), Events(), Commits(), CommitFailures(), BuildInfo()};
+  std::vector<MetricFamily> families = {Checks(),  Malformed(),      Trials(),   Events(),
+                                        Commits(), CommitFailures(), BuildInfo()};
   absl::MutexLock lock(&sources_mutex_);
   for (int i = 0; i < kSourceCount; ++i) {
     const double value = sources_[i] ? sources_[i]() : 0;

@@ -44,10 +44,14 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
     kStoreBoundBytes,
     kLimiterCells,
     kLimiterEvictedLive,
+    kLimiterEvictedSpent,
     kLimiterLeases,
+    kLimiterLeasesUntracked,
+    kLedgerAmounts,
+    kLedgerTurnedAway,
     kReady,
   };
-  static constexpr int kSourceCount = 9;
+  static constexpr int kSourceCount = 13;
 
   explicit Metrics(Build build);
   ~Metrics() override;
@@ -84,6 +88,7 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
 
   prometheus::MetricFamily Checks() const;
   prometheus::MetricFamily Malformed() const;
+  prometheus::MetricFamily Trials() const;
   prometheus::MetricFamily Events() const;
   prometheus::MetricFamily Commits() const;
   prometheus::MetricFamily CommitFailures() const;

@@ -13,9 +13,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "agreement/loader.h"
+#include "enforcement/abuse_guard.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
 #include "enforcement/limiter.h"
+#include "enforcement/top.h"
 #include "metrics/metrics.h"
 #include "server/admin/admin_server.h"
 #include "server/config.h"
@@ -29,6 +31,7 @@
 #include "store/decision_log.h"
 #include "store/policy_writer.h"
 #include "store/store.h"
+#include "store/usage_store.h"
 
 namespace sluice {
 namespace {
@@ -72,11 +75,14 @@ class Node {
         index_(pack_.get()),
         engine_(pack_.get(), &index_, &limiter_,
                 NodeOptions{config.node_region, config.node_dialect, static_cast<int>(config.node_fleet_size)}),
+        abuse_(pack_->abuse, &limiter_),
         metrics_({std::string(Version()), pack_->name, pack_->digest}),
         decision_log_({.capacity = static_cast<size_t>(config.decision_log_capacity),
                        .log_allowed = config.decision_log_allowed,
                        .node = config.node_name}) {
     RouteLibraryLogs(&logger_);
+    engine_.SetAbuseObserver(&abuse_);
+    engine_.SetUsageObserver(&top_);
   }
 
   ~Node() { RouteLibraryLogs(nullptr); }
@@ -96,6 +102,7 @@ class Node {
   void Run(const sigset_t& signals) {
     Refresh();
     Ticker ticker(kTick, [this] { Tick(); });
+    Ticker usage_ticker(kTick, [this] { KeepUsage(); });
     logger_.Info("started", {{"version", Version()}, {"ready", readiness_.ready()}, {"state", readiness_.Text()}});
     const int received = AwaitStopSignal(signals);
     logger_.Info("stopping", {{"signal", received == SIGTERM ? "SIGTERM" : "SIGINT"},
@@ -106,6 +113,8 @@ class Node {
     const absl::Time deadline = absl::Now() + config_.drain;
     check_server_->Shutdown(config_.drain);
     admin_server_->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
+    usage_ticker.Stop();
+    KeepUsage();
     logger_.Info("stopped", {{"revision", store_->revision()}});
   }
 
@@ -118,9 +127,14 @@ class Node {
     if (!store.ok()) return store.status();
     store_ = *std::move(store);
     clock_ = std::make_unique<PolicyClock>(&system_clock_, store_->policy_time());
-    absl::StatusOr<std::unique_ptr<PolicyWriter>> writer =
-        PolicyWriter::Create(store_.get(), &index_, pack_.get(), &metrics_,
-                             [this](const PolicyEvent& event) { engine_.TakeOver(event, clock_->Now()); });
+    // Before the policy: its keys are made under the secret that is kept there, and what is used counts on from there.
+    absl::StatusOr<std::unique_ptr<UsageStore>> usage = UsageStore::Open(
+        {.path = absl::StrCat(config_.store_path, "/usage"), .map_bytes = static_cast<size_t>(config_.store_map_bytes)},
+        &limiter_, clock_->Now());
+    if (!usage.ok()) return usage.status();
+    usage_ = *std::move(usage);
+    absl::StatusOr<std::unique_ptr<PolicyWriter>> writer = PolicyWriter::Create(
+        store_.get(), &index_, pack_.get(), &metrics_, [this](const StampedEvent& event) { TakeOver(event); });
     if (!writer.ok()) return writer.status();
     writer_ = *std::move(writer);
     logger_.Info("policy loaded", {{"store", config_.store_path},
@@ -133,7 +147,7 @@ class Node {
 
   absl::Status Listen() {
     checker_ = std::make_unique<Checker>(&engine_, clock_.get(), &readiness_, &metrics_,
-                                         std::vector<DecisionObserver*>{&metrics_, &decision_log_});
+                                         std::vector<DecisionObserver*>{&metrics_, &decision_log_, &top_});
     absl::StatusOr<std::unique_ptr<CheckServer>> check_server =
         CheckServer::Start({.address = config_.listen_check,
                             .mode = config_.listen_check_mode,
@@ -153,6 +167,7 @@ class Node {
                             .writer = writer_.get(),
                             .decisions = &decision_log_,
                             .clock = clock_.get(),
+                            .top = &top_,
                             .on_applied = [this] { Refresh(); }});
     if (!admin_server.ok()) return Named("listen.admin", admin_server.status());
     admin_server_ = *std::move(admin_server);
@@ -184,7 +199,13 @@ class Node {
     metrics_.SetSource(Source::kStoreBoundBytes, [this] { return static_cast<double>(store_->map_bytes()); });
     metrics_.SetSource(Source::kLimiterCells, [this] { return static_cast<double>(limiter_.cells()); });
     metrics_.SetSource(Source::kLimiterEvictedLive, [this] { return static_cast<double>(limiter_.evicted_live()); });
-    metrics_.SetSource(Source::kLimiterLeases, [this] { return static_cast<double>(limiter_.leases()); });
+    metrics_.SetSource(Source::kLimiterLeases, [this] { return static_cast<double>(limiter_.leases().size()); });
+    metrics_.SetSource(Source::kLimiterEvictedSpent, [this] { return static_cast<double>(limiter_.evicted_spent()); });
+    metrics_.SetSource(Source::kLimiterLeasesUntracked,
+                       [this] { return static_cast<double>(limiter_.leases().untracked()); });
+    metrics_.SetSource(Source::kLedgerAmounts, [this] { return static_cast<double>(limiter_.ledger().size()); });
+    metrics_.SetSource(Source::kLedgerTurnedAway,
+                       [this] { return static_cast<double>(limiter_.ledger().turned_away()); });
     metrics_.SetSource(Source::kReady, [this] { return readiness_.ready() ? 1.0 : 0.0; });
   }
 
@@ -205,8 +226,22 @@ class Node {
     if (admin_started_.load(std::memory_order_acquire)) admin_server_->SetServing(readiness_.ready());
   }
 
+  void TakeOver(const StampedEvent& event) {
+    if (absl::Status status = engine_.TakeOver(event, clock_->Now()); !status.ok()) {
+      logger_.Error("usage", {{"error", status.ToString()}});
+    }
+  }
+
+  void KeepUsage() {
+    const absl::Status status = usage_->Flush(clock_->Now());
+    if (!status.ok() && status != last_flush_) logger_.Error("usage", {{"error", status.ToString()}});
+    last_flush_ = status;
+  }
+
   void Tick() {
-    const absl::Status status = writer_->Tick(clock_->Now());
+    const Moment now = clock_->Now();
+    const std::vector<PolicyEvent> due = abuse_.Due(*index_.Read(), now);
+    const absl::Status status = due.empty() ? writer_->Tick(now) : writer_->Apply(due, now).status();
     // Every second the same would drown the rest.
     if (!status.ok() && status != last_tick_) logger_.Error("announcements", {{"error", status.ToString()}});
     last_tick_ = status;
@@ -224,11 +259,14 @@ class Node {
   Limiter limiter_;
   PolicyIndex index_;
   Engine engine_;
+  AbuseGuard abuse_;
+  Top top_;
   Readiness readiness_;
   Metrics metrics_;
   DecisionLog decision_log_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<PolicyClock> clock_;
+  std::unique_ptr<UsageStore> usage_;
   std::unique_ptr<PolicyWriter> writer_;
   std::unique_ptr<Checker> checker_;
   std::unique_ptr<CheckServer> check_server_;
@@ -236,6 +274,7 @@ class Node {
   std::atomic<bool> admin_started_{false};
   std::unique_ptr<HttpServer> http_server_;
   absl::Status last_tick_;
+  absl::Status last_flush_;
 };
 
 int Main(int argc, char** argv) {

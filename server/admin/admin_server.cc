@@ -32,7 +32,7 @@ constexpr absl::Duration kWatchTick = absl::Milliseconds(500);
 class AdminService final : public ByteService<v1::PolicyAdmin> {
  public:
   explicit AdminService(AdminServer::Parts parts)
-      : parts_(std::move(parts)), questions_(parts_.engine, parts_.store, parts_.clock) {
+      : parts_(std::move(parts)), questions_(parts_.engine, parts_.store, parts_.clock, parts_.top) {
     ServeUnary<v1::ApplyRequest, v1::ApplyResponse>(
         "Apply", [this](const auto& request, auto* response) { return ApplyOnce(request, response); });
     Serve<v1::ApplyRequest, v1::ApplyResponse>("ApplyStream", [this](auto* stream) { return ApplyStream(stream); });
@@ -42,6 +42,8 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
         "Explain", [this](const auto& request, auto* response) { return questions_.Explain(request, response); });
     ServeUnary<v1::ListRequest, v1::ListResponse>(
         "List", [this](const auto& request, auto* response) { return questions_.List(request, response); });
+    ServeUnary<v1::TopRequest, v1::TopResponse>(
+        "Top", [this](const auto& request, auto* response) { return questions_.Top(request, response); });
     Serve<v1::WatchRequest, v1::Announcement>("Watch", [this](auto* stream) { return Watch(stream); });
     Serve<v1::ExportRequest, v1::ExportChunk>("Export", [this](auto* stream) { return Export(stream); });
     Serve<v1::ExportChunk, v1::ImportResponse>("Import", [this](auto* stream) { return Import(stream); });

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
+#include "enforcement/top.h"
 #include "server/listen/address.h"
 #include "store/decision_log.h"
 #include "store/policy_writer.h"
@@ -32,6 +33,7 @@ class AdminServer {
     PolicyWriter* writer = nullptr;
     const DecisionLog* decisions = nullptr;
     const Clock* clock = nullptr;
+    const Top* top = nullptr;
     // Called after the policy changed, before the caller is told. May be empty.
     std::function<void()> on_applied;
   };

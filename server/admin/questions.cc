@@ -205,4 +205,38 @@ absl::Status Questions::List(const v1::ListRequest& request, v1::ListResponse* r
   });
 }
 
+absl::Status Questions::Top(const v1::TopRequest& request, v1::TopResponse* response) const {
+  if (request.limit() < 0 || request.limit() > kTopMax) {
+    return absl::InvalidArgumentError(absl::StrCat("limit: wanted 0 to ", kTopMax, ", got ", request.limit()));
+  }
+  if (!v1::TopBy_IsValid(request.by())) {
+    return absl::InvalidArgumentError(absl::StrCat("by: wanted a value that the contract has, got ", request.by()));
+  }
+  std::vector<int> kinds(request.kinds().begin(), request.kinds().end());
+  if (kinds.empty()) {
+    for (int kind = 1; kind <= kTopKindCount; ++kind) kinds.push_back(kind);
+  }
+  const auto by = request.by() == v1::TOP_BY_BYTES ? HeavyHitters::Weight::kBytes : HeavyHitters::Weight::kRequests;
+  const auto count = static_cast<size_t>(request.limit() == 0 ? kTopDefault : request.limit());
+  for (const int kind : kinds) {
+    if (kind < 1 || kind > kTopKindCount) {
+      return absl::InvalidArgumentError(absl::StrCat("kinds: wanted values that the contract has, got ", kind));
+    }
+    const auto list = top_->Heaviest(static_cast<TopKind>(kind - 1), by, count, clock_->Now().mono);
+    v1::TopList* to = response->add_lists();
+    to->set_kind(static_cast<v1::TopKind>(kind));
+    to->set_per_second(list.per_second);
+    response->set_seconds(list.seconds);
+    for (const auto& entry : list.entries) {
+      v1::TopEntry* one = to->add_entries();
+      one->set_name(entry.name);
+      one->set_per_second(entry.per_second);
+      one->set_throttled(entry.throttled);
+      one->set_denied(entry.denied);
+      one->set_doubt(entry.doubt);
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
+#include "enforcement/top.h"
 #include "sluice/v1/admin.pb.h"
 #include "store/store.h"
 
@@ -15,7 +16,8 @@ namespace sluice {
 class Questions {
  public:
   // All must outlive this.
-  Questions(Engine* engine, const Store* store, const Clock* clock) : engine_(engine), store_(store), clock_(clock) {}
+  Questions(Engine* engine, const Store* store, const Clock* clock, const class Top* top)
+      : engine_(engine), store_(store), clock_(clock), top_(top) {}
 
   // INVALID_ARGUMENT where the subject names no scope, or more than one.
   absl::Status Describe(const v1::DescribeRequest& request, v1::DescribeResponse* response) const;
@@ -23,15 +25,20 @@ class Questions {
   // Whole entities, in order of their ids: a page may hold a few items more than page_size, and fewer, even none, where
   // a subject is asked for and many had to be passed over; it is the last one where next_page_token is empty.
   absl::Status List(const v1::ListRequest& request, v1::ListResponse* response) const;
+  // INVALID_ARGUMENT for a kind or an order that the contract lacks, or a limit out of bounds.
+  absl::Status Top(const v1::TopRequest& request, v1::TopResponse* response) const;
 
  private:
   Engine* const engine_;
   const Store* const store_;
   const Clock* const clock_;
+  const class Top* const top_;
 };
 
 inline constexpr int kPageDefault = 100;
 inline constexpr int kPageMax = 1000;
+inline constexpr int kTopDefault = 10;
+inline constexpr int kTopMax = 100;
 
 }  // namespace sluice
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "proto/translate.h"
 
@@ -33,19 +34,6 @@ absl::Status Validate(const UsageInput& usage) {
 }
 
 }  // namespace
-
-bool ReportLedger::Admit(absl::string_view report_id) {
-  if (report_id.empty()) return true;
-  const Hash128 id = SubjectHash(SubjectKind::kNone, report_id);
-  absl::MutexLock lock(&mutex_);
-  if (!ids_.insert(id).second) return false;
-  order_.push_back(id);
-  if (order_.size() > kIdsMax) {
-    ids_.erase(order_.front());
-    order_.pop_front();
-  }
-  return true;
-}
 
 void Checker::Decide(const CheckInput& input, Moment now, v1::CheckResponse* response) {
   Decision decision;
@@ -103,14 +91,12 @@ absl::Status Checker::Report(const v1::ReportRequest& request, v1::ReportRespons
     return absl::InvalidArgumentError(
         absl::StrCat("report_id: wanted at most ", kIdBytesMax, " bytes, got ", request.report_id().size()));
   }
+  absl::InlinedVector<UsageInput, 4> usages;
   for (int i = 0; i < size; ++i) {
-    const absl::Status status = Validate(FromProto(request.usages(i)));
-    if (!status.ok()) return At("usages", i, status);
+    usages.push_back(FromProto(request.usages(i)));
+    if (const absl::Status status = Validate(usages.back()); !status.ok()) return At("usages", i, status);
   }
-  if (reports_.Admit(request.report_id())) {
-    const Moment now = clock_->Now();
-    for (const v1::Usage& usage : request.usages()) engine_->Report(FromProto(usage), now);
-  }
+  if (absl::Status status = engine_->Report(request.report_id(), usages, clock_->Now()); !status.ok()) return status;
   response->set_accepted(size);
   return absl::OkStatus();
 }

@@ -2,36 +2,16 @@
 #ifndef SLUICE_SERVER_LISTEN_CHECKER_H_
 #define SLUICE_SERVER_LISTEN_CHECKER_H_
 
-#include <deque>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
-#include "enforcement/names.h"
 #include "metrics/metrics.h"
 #include "server/readiness.h"
 #include "sluice/v1/check.pb.h"
 
 namespace sluice {
-
-// The most recent ids of reports, so that a repeated one is not counted twice. Bounded: a report that is repeated after
-// 65,536 others counts again.
-class ReportLedger {
- public:
-  // True where `report_id` was not seen before, or is empty. Thread-safe; waits only for other reports.
-  bool Admit(absl::string_view report_id) ABSL_LOCKS_EXCLUDED(mutex_);
-
- private:
-  static constexpr size_t kIdsMax = 65536;
-  absl::Mutex mutex_;
-  absl::flat_hash_set<Hash128> ids_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Hash128> order_ ABSL_GUARDED_BY(mutex_);
-};
 
 class Checker {
  public:
@@ -44,7 +24,9 @@ class Checker {
   Checker& operator=(const Checker&) = delete;
 
   // Each fills `*response`, whose memory is reused, or returns INVALID_ARGUMENT that names the field, what it wants and
-  // what it got; then nothing was decided or spent. Time is read once a message. Thread-safe; does not block on I/O.
+  // what it got; then nothing was decided or spent. Time is read once a message. Thread-safe; does not block on I/O,
+  // but for Report, which is in the ledger's journal when it returns OK; where the journal fails (a full disk) it
+  // returns that error, nothing was counted, and the caller may report again.
   absl::Status Check(const v1::CheckRequest& request, v1::CheckResponse* response);
   // All or none: one malformed request refuses the batch.
   absl::Status CheckBatch(const v1::CheckBatchRequest& request, v1::CheckBatchResponse* response);
@@ -61,7 +43,6 @@ class Checker {
   const Readiness* const readiness_;
   Metrics* const metrics_;
   const std::vector<DecisionObserver*> observers_;
-  ReportLedger reports_;
 };
 
 }  // namespace sluice

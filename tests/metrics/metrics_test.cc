@@ -30,11 +30,26 @@ const Metrics::Build kBuild = {"0.1.0", "default", "abc123"};
 
 TEST(MetricsTest, HasEveryFamilyWithHelpBeforeAnythingHappened) {
   const std::string text = Metrics(kBuild).Text();
-  for (const char* name :
-       {"sluice_checks_total", "sluice_checks_malformed_total", "sluice_events_total", "sluice_commit_seconds",
-        "sluice_commit_failures_total", "sluice_build_info", "sluice_decision_log_dropped_total",
-        "sluice_policy_revision", "sluice_policy_age_seconds", "sluice_store_bytes", "sluice_store_bound_bytes",
-        "sluice_limiter_cells", "sluice_limiter_evicted_live_total", "sluice_limiter_leases", "sluice_ready"}) {
+  for (const char* name : {"sluice_checks_total",
+                           "sluice_checks_malformed_total",
+                           "sluice_events_total",
+                           "sluice_commit_seconds",
+                           "sluice_commit_failures_total",
+                           "sluice_build_info",
+                           "sluice_decision_log_dropped_total",
+                           "sluice_policy_revision",
+                           "sluice_policy_age_seconds",
+                           "sluice_store_bytes",
+                           "sluice_store_bound_bytes",
+                           "sluice_limiter_cells",
+                           "sluice_limiter_evicted_live_total",
+                           "sluice_limiter_evicted_spent_total",
+                           "sluice_limiter_leases",
+                           "sluice_limiter_leases_untracked_total",
+                           "sluice_ledger_amounts",
+                           "sluice_ledger_turned_away_total",
+                           "sluice_trial_checks_total",
+                           "sluice_ready"}) {
     EXPECT_THAT(text, HasSubstr("# HELP " + std::string(name) + " ")) << name;
     EXPECT_THAT(text, HasSubstr("# TYPE " + std::string(name) + " ")) << name;
   }

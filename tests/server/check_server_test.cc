@@ -366,17 +366,5 @@ TEST_F(CheckServerTest, ListensOnTcpToo) {
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
-TEST(ReportLedgerTest, ForgetsTheOldestIdOnly) {
-  ReportLedger ledger;
-  EXPECT_TRUE(ledger.Admit(""));
-  EXPECT_TRUE(ledger.Admit(""));
-  EXPECT_TRUE(ledger.Admit("first"));
-  EXPECT_FALSE(ledger.Admit("first"));
-  for (int i = 0; i < 65535; ++i) EXPECT_TRUE(ledger.Admit(std::to_string(i)));
-  EXPECT_FALSE(ledger.Admit("first"));
-  EXPECT_TRUE(ledger.Admit("one more"));
-  EXPECT_TRUE(ledger.Admit("first"));
-}
-
 }  // namespace
 }  // namespace sluice

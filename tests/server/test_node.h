@@ -83,12 +83,14 @@ class TestNode {
     auto store = Store::Open({.path = folder_.Below("store"), .map_bytes = size_t{64} << 20, .sync = false});
     EXPECT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
-    auto writer = PolicyWriter::Create(store_.get(), index_.get(), pack_.get(), &metrics_,
-                                       [this](const PolicyEvent& event) { engine_->TakeOver(event, clock_.Now()); });
+    auto writer = PolicyWriter::Create(
+        store_.get(), index_.get(), pack_.get(), &metrics_,
+        [this](const StampedEvent& event) { EXPECT_TRUE(engine_->TakeOver(event, clock_.Now()).ok()); });
     EXPECT_TRUE(writer.ok()) << writer.status();
     writer_ = *std::move(writer);
     checker_ = std::make_unique<Checker>(engine_.get(), &clock_, &readiness_, &metrics_,
-                                         std::vector<DecisionObserver*>{&metrics_, &decisions_});
+                                         std::vector<DecisionObserver*>{&metrics_, &decisions_, &top_});
+    engine_->SetUsageObserver(&top_);
   }
 
   // Applies one change at the clock's time, by the first role that may send it.
@@ -119,6 +121,7 @@ class TestNode {
     parts.writer = writer_.get();
     parts.decisions = &decisions_;
     parts.clock = &clock_;
+    parts.top = &top_;
     return parts;
   }
 
@@ -129,6 +132,9 @@ class TestNode {
   Engine& engine() { return *engine_; }
   PolicyWriter& writer() { return *writer_; }
   Store& store() { return *store_; }
+  class Top& top() {
+    return top_;
+  }
   Checker& checker() { return *checker_; }
 
  private:
@@ -137,6 +143,7 @@ class TestNode {
   Readiness readiness_;
   Metrics metrics_{{"test", "default", ""}};
   DecisionLog decisions_{DecisionLog::Options{.capacity = 1024, .node = "n1"}};
+  Top top_;
   std::unique_ptr<const Pack> pack_;
   std::unique_ptr<PolicyIndex> index_;
   std::unique_ptr<Limiter> limiter_;
