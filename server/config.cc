@@ -287,6 +287,23 @@ absl::Status CheckConfig(const EffectiveConfig& effective) {
   return Refusal(faults);
 }
 
+absl::Status CheckInherited(const EffectiveConfig& effective, const InheritedSockets& sockets) {
+  std::vector<std::string> faults;
+  const auto check = [&](absl::string_view name, const ListenAddress& configured,
+                         const absl::optional<InheritedSocket>& socket) {
+    const std::string& origin = effective.origins[static_cast<size_t>(IndexOfKey(name))];
+    if (!socket || origin == "default" || FormatListenAddress(configured) == FormatListenAddress(socket->address)) {
+      return;
+    }
+    faults.push_back(absl::StrCat(origin, ": ", name, ": wanted ", FormatListenAddress(socket->address),
+                                  ", where the socket listens that the service manager hands over, got ",
+                                  FormatListenAddress(configured)));
+  };
+  check("listen.check", effective.config.listen_check, sockets.check);
+  check("listen.admin", effective.config.listen_admin, sockets.admin);
+  return Refusal(faults);
+}
+
 absl::StatusOr<EffectiveConfig> LoadConfig(const CommandLine& command_line) {
   std::string text;
   if (!command_line.config_path.empty()) {
@@ -298,6 +315,14 @@ absl::StatusOr<EffectiveConfig> LoadConfig(const CommandLine& command_line) {
   if (!effective.ok()) return effective.status();
   if (const absl::Status status = CheckConfig(*effective); !status.ok()) return status;
   return effective;
+}
+
+std::vector<absl::string_view> KeysForRestart(const Config& running, const Config& fresh) {
+  std::vector<absl::string_view> names;
+  for (const ConfigKey& key : ConfigKeys()) {
+    if (absl::string_view(key.name) != "log.level" && key.get(running) != key.get(fresh)) names.push_back(key.name);
+  }
+  return names;
 }
 
 std::string FormatConfig(const EffectiveConfig& effective) {

@@ -18,6 +18,7 @@
 #include "absl/types/span.h"
 #include "enforcement/values.h"
 #include "server/listen/address.h"
+#include "server/listen/inherited_sockets.h"
 #include "server/log/logger.h"
 
 namespace sluice {
@@ -91,12 +92,19 @@ absl::StatusOr<EffectiveConfig> ReadConfig(absl::string_view file, const std::st
 // What only the whole can say: paths that cannot be used, a listener that must not be open to others.
 absl::Status CheckConfig(const EffectiveConfig& effective);
 
+// Where a listener's address was set and a socket was inherited for it, both must be the same: else it would listen
+// where nobody asks. INVALID_ARGUMENT says where each comes from.
+absl::Status CheckInherited(const EffectiveConfig& effective, const InheritedSockets& sockets);
+
 // YAML that LoadConfig reads back as the same configuration; each line says where its value comes from.
 std::string FormatConfig(const EffectiveConfig& effective);
 
 // Whether `address` is the default of its key: then, and only then, its missing folder is made.
 bool IsDefaultCheckAddress(const ListenAddress& address);
 bool IsDefaultAdminAddress(const ListenAddress& address);
+
+// The keys whose values differ and which a running node cannot change: all but log.level.
+std::vector<absl::string_view> KeysForRestart(const Config& running, const Config& fresh);
 
 // "0.1.0"
 absl::string_view Version();

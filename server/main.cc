@@ -6,11 +6,13 @@
 #include <stdio.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "agreement/loader.h"
 #include "enforcement/abuse_guard.h"
@@ -24,8 +26,10 @@
 #include "server/http_server.h"
 #include "server/listen/check_server.h"
 #include "server/listen/checker.h"
+#include "server/listen/inherited_sockets.h"
 #include "server/log/logger.h"
 #include "server/readiness.h"
+#include "server/service_manager.h"
 #include "server/system_clock.h"
 #include "server/ticker.h"
 #include "store/decision_log.h"
@@ -44,30 +48,40 @@ constexpr absl::Duration kTick = absl::Seconds(1);
 
 void Complain(absl::string_view message) { fprintf(stderr, "sluiced: %s\n", std::string(message).c_str()); }
 
-// SIGTERM and SIGINT wait until somebody asks for them. Before the first thread starts, which then inherits it.
-sigset_t BlockStopSignals() {
+// SIGTERM, SIGINT and SIGHUP wait until somebody asks for them. Before the first thread starts, which then inherits it.
+sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);  // a caller that hangs up is an error of one write, not the end of the process
   return signals;
 }
 
-// Blocks until a stop signal comes; a second one kills at once.
-int AwaitStopSignal(const sigset_t& signals) {
+// Blocks until a stop signal comes; a second one kills at once. `reload` is called for each SIGHUP before it.
+int AwaitStopSignal(const sigset_t& signals, const std::function<void()>& reload) {
   int received = 0;
-  sigwait(&signals, &received);
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  while (sigwait(&signals, &received) == 0 && received == SIGHUP) reload();
+  sigset_t stop = signals;
+  sigdelset(&stop, SIGHUP);  // which is no reason to die while draining
+  pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
   return received;
 }
+
+// What whoever started the process handed over with it.
+struct Surroundings {
+  ServiceManager manager;
+  InheritedSockets sockets;
+};
 
 // The parts, in the order in which they are made; destroyed the other way round.
 class Node {
  public:
-  Node(const Config& config, std::unique_ptr<const Pack> pack)
+  Node(const Config& config, std::unique_ptr<const Pack> pack, const Surroundings* surroundings)
       : config_(config),
+        surroundings_(surroundings),
         logger_(config.log_level, config.log_format),
         pack_(std::move(pack)),
         system_clock_(config.node_clock_error),
@@ -98,13 +112,22 @@ class Node {
     return Listen();
   }
 
-  // Answers until a stop signal comes, then drains.
-  void Run(const sigset_t& signals) {
+  // Answers until a stop signal comes, then drains. SIGHUP reads the configuration again, by `command_line`.
+  void Run(const sigset_t& signals, const CommandLine& command_line) {
+    const ServiceManager& manager = surroundings_->manager;
     Refresh();
+    last_state_ = readiness_.Text();
     Ticker ticker(kTick, [this] { Tick(); });
     Ticker usage_ticker(kTick, [this] { KeepUsage(); });
     logger_.Info("started", {{"version", Version()}, {"ready", readiness_.ready()}, {"state", readiness_.Text()}});
-    const int received = AwaitStopSignal(signals);
+    // Apart from the ticker, which waits for the disk: a node whose disk hangs still decides, and is not to be killed.
+    std::unique_ptr<Ticker> watchdog;
+    if (manager.watchdog_interval() > absl::ZeroDuration()) {
+      watchdog = std::make_unique<Ticker>(manager.watchdog_interval(), [this] { ProveAlive(); });
+    }
+    manager.Ready(readiness_.Text());  // whatever the state: a first policy can only be applied to a node that is up
+    const int received = AwaitStopSignal(signals, [this, &command_line] { Reload(command_line); });
+    manager.Stopping();
     logger_.Info("stopping", {{"signal", received == SIGTERM ? "SIGTERM" : "SIGINT"},
                               {"drain", absl::FormatDuration(config_.drain)}});
     ticker.Stop();
@@ -152,16 +175,20 @@ class Node {
         CheckServer::Start({.address = config_.listen_check,
                             .mode = config_.listen_check_mode,
                             .make_folder = IsDefaultCheckAddress(config_.listen_check),
-                            .threads = static_cast<int>(config_.threads)},
+                            .threads = static_cast<int>(config_.threads),
+                            .inherited = surroundings_->sockets.check},
                            checker_.get());
     if (!check_server.ok()) return Named("listen.check", check_server.status());
     check_server_ = *std::move(check_server);
-    logger_.Info("listening", {{"for", "checks"}, {"address", FormatListenAddress(check_server_->address())}});
+    logger_.Info("listening", {{"for", "checks"},
+                               {"address", FormatListenAddress(check_server_->address())},
+                               {"inherited", surroundings_->sockets.check.has_value()}});
 
     absl::StatusOr<std::unique_ptr<AdminServer>> admin_server =
         AdminServer::Start({.address = config_.listen_admin,
                             .mode = config_.listen_admin_mode,
-                            .make_folder = IsDefaultAdminAddress(config_.listen_admin)},
+                            .make_folder = IsDefaultAdminAddress(config_.listen_admin),
+                            .inherited = surroundings_->sockets.admin},
                            {.engine = &engine_,
                             .store = store_.get(),
                             .writer = writer_.get(),
@@ -172,7 +199,9 @@ class Node {
     if (!admin_server.ok()) return Named("listen.admin", admin_server.status());
     admin_server_ = *std::move(admin_server);
     admin_started_.store(true, std::memory_order_release);
-    logger_.Info("listening", {{"for", "administration"}, {"address", FormatListenAddress(admin_server_->address())}});
+    logger_.Info("listening", {{"for", "administration"},
+                               {"address", FormatListenAddress(admin_server_->address())},
+                               {"inherited", surroundings_->sockets.admin.has_value()}});
 
     if (!config_.listen_http) return absl::OkStatus();
     absl::StatusOr<std::unique_ptr<HttpServer>> http_server = HttpServer::Start(
@@ -246,6 +275,31 @@ class Node {
     if (!status.ok() && status != last_tick_) logger_.Error("announcements", {{"error", status.ToString()}});
     last_tick_ = status;
     Refresh();
+    if (readiness_.Text() != last_state_) surroundings_->manager.Status(readiness_.Text());
+    last_state_ = readiness_.Text();
+  }
+
+  // Tells the service manager that this process decides, by deciding. Explain spends nothing and is observed by nobody.
+  void ProveAlive() {
+    CheckInput input;
+    input.operation = Operation::kDownload;
+    engine_.Explain(input, clock_->Now(), nullptr);
+    surroundings_->manager.Alive();
+  }
+
+  // Applies what can change while running, says what cannot. A configuration with a fault changes nothing.
+  void Reload(const CommandLine& command_line) {
+    surroundings_->manager.Reloading();
+    const absl::StatusOr<EffectiveConfig> fresh = LoadConfig(command_line);
+    if (fresh.ok()) {
+      const std::vector<absl::string_view> waiting = KeysForRestart(config_, fresh->config);
+      logger_.Log(waiting.empty() ? LogLevel::kInfo : LogLevel::kWarning, "configuration read",
+                  {{"log.level", Name(fresh->config.log_level)}, {"needs_restart", absl::StrJoin(waiting, " ")}});
+      logger_.SetLevel(fresh->config.log_level);
+    } else {
+      logger_.Error("configuration refused; the one before stays in force", {{"error", fresh.status().message()}});
+    }
+    surroundings_->manager.Ready(readiness_.Text());
   }
 
   static absl::Status Named(absl::string_view key, const absl::Status& status) {
@@ -253,7 +307,8 @@ class Node {
   }
 
   const Config config_;
-  const Logger logger_;
+  const Surroundings* const surroundings_;
+  Logger logger_;
   const std::unique_ptr<const Pack> pack_;
   const SystemClock system_clock_;
   Limiter limiter_;
@@ -262,6 +317,7 @@ class Node {
   AbuseGuard abuse_;
   Top top_;
   Readiness readiness_;
+  absl::string_view last_state_;  // what the service manager was told
   Metrics metrics_;
   DecisionLog decision_log_;
   std::unique_ptr<Store> store_;
@@ -276,6 +332,14 @@ class Node {
   absl::Status last_tick_;
   absl::Status last_flush_;
 };
+
+absl::StatusOr<Surroundings> LookAround() {
+  absl::StatusOr<ServiceManager> manager = ServiceManager::FromEnvironment();
+  if (!manager.ok()) return manager.status();
+  absl::StatusOr<InheritedSockets> sockets = TakeInheritedSockets();
+  if (!sockets.ok()) return sockets.status();
+  return Surroundings{*std::move(manager), *std::move(sockets)};
+}
 
 int Main(int argc, char** argv) {
   const absl::StatusOr<CommandLine> command_line = ParseCommandLine(argc, argv);
@@ -304,13 +368,22 @@ int Main(int argc, char** argv) {
     return kStopped;
   }
 
-  const sigset_t signals = BlockStopSignals();
-  Node node(config, *std::move(pack));
+  const absl::StatusOr<Surroundings> surroundings = LookAround();
+  if (!surroundings.ok()) {
+    Complain(surroundings.status().message());
+    return kMisconfigured;
+  }
+  if (const absl::Status status = CheckInherited(*effective, surroundings->sockets); !status.ok()) {
+    Complain(status.message());
+    return kMisconfigured;
+  }
+  const sigset_t signals = BlockSignals();
+  Node node(config, *std::move(pack), &*surroundings);
   if (const absl::Status status = node.Start(); !status.ok()) {
     node.logger().Error("cannot start", {{"error", status.message()}});
     return kFailed;
   }
-  node.Run(signals);
+  node.Run(signals, *command_line);
   return kStopped;
 }
 

@@ -190,8 +190,7 @@ struct AdminServer::Impl {
   explicit Impl(Parts parts) : log_service(parts.decisions), admin_service(std::move(parts)) {}
   DecisionLogService log_service;
   AdminService admin_service;
-  std::unique_ptr<grpc::Server> server;
-  ListenAddress address;
+  GrpcListener listener;
   bool down = false;
 };
 
@@ -204,13 +203,13 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& o
   grpc::ResourceQuota quota("admin");
   quota.SetMaxThreads(kThreadsMax);
   builder.SetResourceQuota(quota);
-  absl::StatusOr<std::unique_ptr<grpc::Server>> server =
-      StartListener({options.address, options.mode, options.make_folder, kReceiveBytesMax}, &builder, &impl->address);
-  if (!server.ok()) return server.status();
-  impl->server = *std::move(server);
+  absl::StatusOr<GrpcListener> listener = StartListener(
+      {options.address, options.mode, options.make_folder, kReceiveBytesMax, options.inherited}, &builder);
+  if (!listener.ok()) return listener.status();
+  impl->listener = *std::move(listener);
   auto result = std::unique_ptr<AdminServer>(new AdminServer(std::move(impl)));
   result->SetServing(false);
-  grpc::HealthCheckServiceInterface* health = result->impl_->server->GetHealthCheckService();
+  grpc::HealthCheckServiceInterface* health = result->impl_->listener.server->GetHealthCheckService();
   health->SetServingStatus(v1::PolicyAdmin::service_full_name(), true);
   health->SetServingStatus(v1::DecisionLog::service_full_name(), true);
   return result;
@@ -219,14 +218,16 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& o
 AdminServer::AdminServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 AdminServer::~AdminServer() { Shutdown(absl::ZeroDuration()); }
 
-void AdminServer::SetServing(bool serving) { impl_->server->GetHealthCheckService()->SetServingStatus("", serving); }
+void AdminServer::SetServing(bool serving) {
+  impl_->listener.server->GetHealthCheckService()->SetServingStatus("", serving);
+}
 
 void AdminServer::Shutdown(absl::Duration grace) {
   if (std::exchange(impl_->down, true)) return;
   impl_->admin_service.Drain();
-  impl_->server->Shutdown(DeadlineAfter(grace));
+  impl_->listener.Shutdown(grace);
 }
 
-const ListenAddress& AdminServer::address() const { return impl_->address; }
+const ListenAddress& AdminServer::address() const { return impl_->listener.address; }
 
 }  // namespace sluice

@@ -9,10 +9,12 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
 #include "enforcement/top.h"
 #include "server/listen/address.h"
+#include "server/listen/inherited_sockets.h"
 #include "store/decision_log.h"
 #include "store/policy_writer.h"
 #include "store/store.h"
@@ -23,8 +25,9 @@ class AdminServer {
  public:
   struct Options {
     ListenAddress address;
-    uint32_t mode = 0600;      // of a Unix socket
-    bool make_folder = false;  // of a Unix socket, where it is missing
+    uint32_t mode = 0600;                       // of a Unix socket
+    bool make_folder = false;                   // of a Unix socket, where it is missing
+    absl::optional<InheritedSocket> inherited;  // takes the place of the three above
   };
   // What it serves. All must outlive the server.
   struct Parts {

@@ -255,8 +255,7 @@ class Worker final : public StreamCall::Owner {
 struct CheckServer::Impl {
   internal::RawService service;
   std::vector<std::unique_ptr<internal::Worker>> workers;
-  std::unique_ptr<grpc::Server> server;
-  ListenAddress address;
+  GrpcListener listener;
   bool down = false;
 };
 
@@ -270,13 +269,13 @@ absl::StatusOr<std::unique_ptr<CheckServer>> CheckServer::Start(const Options& o
   for (int i = 0; i < threads; ++i) {
     impl->workers.push_back(std::make_unique<internal::Worker>(&impl->service, checker, builder.AddCompletionQueue()));
   }
-  absl::StatusOr<std::unique_ptr<grpc::Server>> server = StartListener(
-      {options.address, options.mode, options.make_folder, internal::kReceiveBytesMax}, &builder, &impl->address);
-  if (!server.ok()) {
+  absl::StatusOr<GrpcListener> listener = StartListener(
+      {options.address, options.mode, options.make_folder, internal::kReceiveBytesMax, options.inherited}, &builder);
+  if (!listener.ok()) {
     for (auto& worker : impl->workers) worker->Stop();
-    return server.status();
+    return listener.status();
   }
-  impl->server = *std::move(server);
+  impl->listener = *std::move(listener);
   auto result = std::unique_ptr<CheckServer>(new CheckServer(std::move(impl)));
   result->SetServing(false);
   for (auto& worker : result->impl_->workers) worker->Start();
@@ -287,17 +286,17 @@ CheckServer::CheckServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 CheckServer::~CheckServer() { Shutdown(absl::ZeroDuration()); }
 
 void CheckServer::SetServing(bool serving) {
-  grpc::HealthCheckServiceInterface* health = impl_->server->GetHealthCheckService();
+  grpc::HealthCheckServiceInterface* health = impl_->listener.server->GetHealthCheckService();
   health->SetServingStatus("", serving);
   health->SetServingStatus(v1::Enforcement::service_full_name(), serving);
 }
 
 void CheckServer::Shutdown(absl::Duration grace) {
   if (std::exchange(impl_->down, true)) return;
-  impl_->server->Shutdown(DeadlineAfter(grace));
+  impl_->listener.Shutdown(grace);
   for (auto& worker : impl_->workers) worker->Stop();
 }
 
-const ListenAddress& CheckServer::address() const { return impl_->address; }
+const ListenAddress& CheckServer::address() const { return impl_->listener.address; }
 
 }  // namespace sluice

@@ -8,8 +8,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "server/listen/address.h"
 #include "server/listen/checker.h"
+#include "server/listen/inherited_sockets.h"
 
 namespace sluice {
 
@@ -17,9 +19,10 @@ class CheckServer {
  public:
   struct Options {
     ListenAddress address;
-    uint32_t mode = 0660;      // of a Unix socket
-    bool make_folder = false;  // of a Unix socket, where it is missing
-    int threads = 0;           // 0 = one a core
+    uint32_t mode = 0660;                       // of a Unix socket
+    bool make_folder = false;                   // of a Unix socket, where it is missing
+    int threads = 0;                            // 0 = one a core
+    absl::optional<InheritedSocket> inherited;  // takes the place of the three above `threads`
   };
 
   // Listens and answers when it returns. `checker` must outlive the server. Errors say which address and why.

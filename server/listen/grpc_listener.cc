@@ -21,6 +21,52 @@ constexpr int kStreamsPerConnectionMax = 1024;
 // A peer that vanished without a word is found out after so long.
 constexpr int kKeepaliveMs = 60'000;
 
+// On a path or port of its own.
+absl::StatusOr<GrpcListener> Bind(const GrpcListenerOptions& options, grpc::ServerBuilder* builder) {
+  if (absl::Status status = PrepareSocket(options.address, options.make_folder); !status.ok()) return status;
+  int port = -1;
+  // No credentials: for whom the socket's mode, or the network, lets through. Mutual TLS is not there yet.
+  builder->AddListeningPort(FormatListenAddress(options.address), grpc::InsecureServerCredentials(), &port);
+  GrpcListener listener;
+  {
+    PrivateFiles private_files;
+    listener.server = builder->BuildAndStart();
+  }
+  if (listener.server == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", FormatListenAddress(options.address),
+                                                      ": taken by another process, or not an address of this machine"));
+  }
+  listener.address = options.address;
+  if (!options.address.is_unix()) listener.address.port = port;
+  if (absl::Status status = SetSocketMode(options.address, options.mode); !status.ok()) {
+    listener.server->Shutdown(std::chrono::system_clock::now());
+    return status;
+  }
+  return listener;
+}
+
+// On a socket that listens already. gRPC takes connections over, not sockets: so the accepting is ours.
+absl::StatusOr<GrpcListener> TakeOver(const InheritedSocket& socket, grpc::ServerBuilder* builder) {
+  GrpcListener listener;
+  listener.address = socket.address;
+  listener.acceptor = builder->experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+  listener.server = builder->BuildAndStart();
+  if (listener.server == nullptr) return absl::InternalError("gRPC could not start on an inherited socket");
+  absl::StatusOr<std::unique_ptr<AcceptLoop>> accept_loop =
+      AcceptLoop::Start(socket.fd, [acceptor = listener.acceptor.get()](int fd) {
+        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+        connection.fd = fd;
+        acceptor->HandleNewConnection(&connection);
+      });
+  if (!accept_loop.ok()) {
+    listener.server->Shutdown(std::chrono::system_clock::now());
+    return accept_loop.status();
+  }
+  listener.accept_loop = *std::move(accept_loop);
+  return listener;
+}
+
 }  // namespace
 
 void EnableHealthAndReflection() {
@@ -34,33 +80,18 @@ void EnableHealthAndReflection() {
   });
 }
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartListener(const GrpcListenerOptions& options,
-                                                            grpc::ServerBuilder* builder, ListenAddress* bound) {
-  if (absl::Status status = PrepareSocket(options.address, options.make_folder); !status.ok()) return status;
+absl::StatusOr<GrpcListener> StartListener(const GrpcListenerOptions& options, grpc::ServerBuilder* builder) {
   // Otherwise two processes could share a TCP port, each with half of the checks.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   builder->SetMaxReceiveMessageSize(options.receive_bytes_max);
-  int port = -1;
-  // No credentials: for whom the socket's mode, or the network, lets through. Mutual TLS is not there yet.
-  builder->AddListeningPort(FormatListenAddress(options.address), grpc::InsecureServerCredentials(), &port);
-  std::unique_ptr<grpc::Server> server;
-  {
-    PrivateFiles private_files;
-    server = builder->BuildAndStart();
-  }
-  *bound = options.address;
-  if (server == nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", FormatListenAddress(options.address),
-                                                      ": taken by another process, or not an address of this machine"));
-  }
-  if (!bound->is_unix()) bound->port = port;
-  if (absl::Status status = SetSocketMode(options.address, options.mode); !status.ok()) {
-    server->Shutdown(std::chrono::system_clock::now());
-    return status;
-  }
-  return server;
+  return options.inherited ? TakeOver(*options.inherited, builder) : Bind(options, builder);
+}
+
+void GrpcListener::Shutdown(absl::Duration grace) {
+  if (accept_loop != nullptr) accept_loop->Stop();
+  server->Shutdown(DeadlineAfter(grace));
 }
 
 grpc::Status ToGrpc(const absl::Status& status) {

@@ -12,7 +12,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "server/listen/accept_loop.h"
 #include "server/listen/address.h"
+#include "server/listen/inherited_sockets.h"
 
 namespace sluice {
 
@@ -21,15 +24,26 @@ struct GrpcListenerOptions {
   uint32_t mode = 0600;      // of a Unix socket
   bool make_folder = false;  // of a Unix socket, where it is missing
   int receive_bytes_max = 0;
+  absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `mode` and `make_folder`
 };
 
 // Turns health and reflection on for every server built from now on.
 void EnableHealthAndReflection();
 
-// Binds and starts `*builder`, to which services were added already. `*bound` is where it listens, with the real port.
-// FAILED_PRECONDITION: taken by another process; NOT_FOUND, PERMISSION_DENIED: as the file system says.
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartListener(const GrpcListenerOptions& options,
-                                                            grpc::ServerBuilder* builder, ListenAddress* bound);
+// A server that listens. Members go in reverse: nothing is accepted for a server that is gone.
+struct GrpcListener {
+  ListenAddress address;  // with the real port
+  std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
+  std::unique_ptr<AcceptLoop> accept_loop;  // of an inherited socket, else null; to be stopped before the server
+
+  // As grpc::Server's. Blocks. REQUIRES: `server`.
+  void Shutdown(absl::Duration grace);
+};
+
+// Binds and starts `*builder`, to which services were added already. FAILED_PRECONDITION: taken by another process;
+// NOT_FOUND, PERMISSION_DENIED: as the file system says.
+absl::StatusOr<GrpcListener> StartListener(const GrpcListenerOptions& options, grpc::ServerBuilder* builder);
 
 // The same code and message. Messages are cut at 1,000 bytes: they travel in a header.
 grpc::Status ToGrpc(const absl::Status& status);

@@ -5,6 +5,7 @@
 #ifndef SLUICE_SERVER_LOG_LOGGER_H_
 #define SLUICE_SERVER_LOG_LOGGER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -63,10 +64,12 @@ class Logger {
   void Error(absl::string_view event, std::initializer_list<LogField> fields = {}) const {
     Log(LogLevel::kError, event, fields);
   }
-  bool Takes(LogLevel level) const { return level >= level_; }
+  bool Takes(LogLevel level) const { return level >= level_.load(std::memory_order_relaxed); }
+  // From now on. Thread-safe; a line under way may still go by the level before.
+  void SetLevel(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
 
  private:
-  const LogLevel level_;
+  std::atomic<LogLevel> level_;
   const LogFormat format_;
   const int fd_;
 };

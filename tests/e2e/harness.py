@@ -136,6 +136,7 @@ class Node:
         self.folder = pathlib.Path(folder)
         self.store = pathlib.Path(store) if store else self.folder / "store"
         self.flags = list(flags)
+        self.pass_fds = ()  # descriptors that it inherits, besides the usual three
         self.check_address = f"unix:{self.folder}/check.sock"
         self.admin_address = f"unix:{self.folder}/admin.sock"
         self.log_path = self.folder / "stderr.log"
@@ -156,7 +157,7 @@ class Node:
         with open(self.log_path, "ab") as log:
             self._log_offset = log.tell()
             self.process = subprocess.Popen(_dies_with_us() + self.command(*more), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+                                            stdout=log, stderr=log, pass_fds=self.pass_fds)
         return self
 
     def start(self, *more):
