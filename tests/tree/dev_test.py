@@ -121,6 +121,34 @@ class DevTest(unittest.TestCase):
         self.assertIn("as root, run: apt-get install mold", result.stderr)
         self.assertEqual(self.called("cmake"), [])
 
+    def locked(self, text):
+        """What tests/chart takes from npm."""
+        folder = self.root / "tests" / "chart"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package-lock.json", "package.json", ".npmrc"):
+            (folder / name).write_text(text, encoding="utf-8")
+
+    def test_what_tests_take_from_npm_is_fetched_once_a_lock(self):
+        self.tool("npm", "exit 0")
+        for text in ("one", "two"):
+            self.locked(text)
+            self.calls.write_text("", encoding="utf-8")
+            self.assertIn("dev: filling build/npm/chart from npm\n", self.dev("test", sudo=True).stdout)
+            self.dev("test", sudo=True)
+            self.assertEqual(len(self.called("npm")), 1)
+            self.assertEqual((self.root / "build/npm/chart/package.json").read_text(encoding="utf-8"), text)
+        self.assertEqual(self.called("apt-get"), [])
+
+    def test_where_npm_fails_the_other_tests_run(self):
+        self.tool("npm", "exit 1")
+        self.locked("one")
+        result = self.dev("test", sudo=True)
+        self.assertIn("npm could not fill build/npm/chart", result.stderr)
+        self.assertEqual((self.last_line(result), result.returncode), ("12 passed, 0 failed", 0))
+        # And it tries again.
+        self.dev("test", sudo=True)
+        self.assertEqual(len(self.called("npm")), 2)
+
     def last_line(self, result):
         return result.stdout.splitlines()[-1]
 
