@@ -81,9 +81,9 @@ def is_copied(text):
 
 
 def golden_text(rendered):
-    """What is held: all but copies, and of the pack its first lines."""
+    """What is held: all but copies, and of the pack its first lines: a change of its rules is none of the chart."""
     parts = [part for part in re.split(r"(?m)^---\n", rendered) if part.strip() and not is_copied(part)]
-    text = "---\n" + "---\n".join(parts)
+    text = re.sub(r"(checksum/sluice-pack:) \w+", r"\1 ...", "---\n" + "---\n".join(parts))
     return re.sub(r"(?ms)^(  agreement\.yaml: \|\n(?:.*?\n){3}).*?(?=^---|\Z)", r"\1    ...\n", text)
 
 
