@@ -271,8 +271,10 @@ absl::Status UsageStore::Flush(Moment now) {
   absl::Status status = next.status();
   if (status.ok()) {
     // Records from here on go to the next journal: this one holds what the batch says, and no more.
-    Ledger::Batch batch = ledger.Cut([&] { journal_.swap(*next); });
-    ++number_;
+    Ledger::Batch batch = ledger.Cut([&] {
+      journal_.swap(*next);
+      ++number_;
+    });
     status = Commit(batch, leases, today);
     if (!status.ok()) ledger.Uncut(std::move(batch));
   }

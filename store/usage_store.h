@@ -70,7 +70,7 @@ class UsageStore final : public LedgerJournal {
   Limiter* const limiter_;
   std::unique_ptr<Environment> environment_;
   std::unique_ptr<Journal> journal_;  // the ledger's order guards it; none where it could not be made yet
-  uint64_t number_ = 0;               // of the journal that is written to
+  uint64_t number_ = 0;               // of the journal that is written to; changes with it
   uint64_t applied_ = 0;              // of the last journal that is in LMDB whole
   uint64_t next_report_ = 0;
   absl::CivilDay swept_;  // days before the one that came before this are gone

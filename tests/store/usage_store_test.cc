@@ -2,10 +2,13 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "enforcement/calendar.h"
 #include "enforcement/limiter.h"
@@ -60,7 +63,7 @@ class UsageStoreTest : public testing::Test {
   std::string TakeLease() {
     std::string id;
     size_t refused = 0;
-    EXPECT_TRUE(limiter_->leases().Take({{Key("u1"), 10}}, absl::Seconds(300), now_.mono, &id, &refused));
+    EXPECT_TRUE(limiter_->leases().Take({{Key("u1"), 1000}}, absl::Seconds(300), now_.mono, &id, &refused));
     return id;
   }
   int64_t Held() { return limiter_->ledger().Held(Key("u1")); }
@@ -179,6 +182,29 @@ TEST_F(UsageStoreTest, RefusesATableThatItDidNotWrite) {
   Limiter limiter({.cells = 64});
   const auto store = UsageStore::Open({.path = path()}, &limiter, now_);
   EXPECT_EQ(store.status().code(), absl::StatusCode::kDataLoss) << store.status();
+}
+
+TEST_F(UsageStoreTest, ThreadsThatReportWhileItFlushesAreCountedOnceEach) {
+  constexpr int kThreads = 3, kReports = 300;
+  std::atomic<int> running{kThreads};
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < kReports; ++i) {
+        EXPECT_TRUE(Report(absl::StrCat(thread, "-", i), 1));
+        TakeLease();
+      }
+      running.fetch_sub(1);
+    });
+  }
+  while (running.load() > 0) {
+    Flush();
+    std::this_thread::yield();
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(Held(), kThreads * kReports);
+  Start();
+  EXPECT_EQ(Held(), kThreads * kReports);
 }
 
 TEST_F(UsageStoreTest, AFailedFlushLosesNothing) {
