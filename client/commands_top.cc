@@ -55,7 +55,7 @@ std::string Render(const v1::TopResponse& response, v1::TopBy by, bool colored) 
   for (const v1::TopList& list : response.lists()) {
     const std::string kind = ShortEnumName(v1::TopKind_descriptor(), list.kind());
     std::vector<Table::Column> columns = {
-        {kind, Align::kLeft, 60}, {"RATE", Align::kRight}, {"SHARE", Align::kRight}, {"UP TO", Align::kRight}};
+        {kind, Align::kLeft, 60}, {"RATE", Align::kRight}, {"SHARE", Align::kRight}, {"DOUBT", Align::kRight}};
     if (by != v1::TOP_BY_BYTES) {
       columns.push_back({"THROTTLED", Align::kRight});
       columns.push_back({"DENIED", Align::kRight});
