@@ -291,18 +291,14 @@ TEST(TopTest, FindsTheHeaviestOfTheLastMinute) {
   Top top({.names = 64, .samples_per_second = 2000});
   Moment now{absl::UnixEpoch(), MonotonicTime{1'000'000'000'000}};
   Decision decision;
-  decision.owner = "heavy";
-  decision.verdict = Verdict::kThrottle;
   CheckInput input;
   // A thousand others ask once each, one asks for a tenth of all.
   for (int i = 0; i < 10'000; ++i) {
     now.mono.ns += 1'000'000;
-    Decision each = decision;
-    if (i % 10 != 0) {
-      each.owner = absl::StrCat("u", i % 1000);
-      each.verdict = Verdict::kAllow;
-    }
-    top.OnDecision(input, each, now);
+    const std::string owner = i % 10 == 0 ? "heavy" : absl::StrCat("u", i % 1000);
+    decision.owner = owner;
+    decision.verdict = i % 10 == 0 ? Verdict::kThrottle : Verdict::kAllow;
+    top.OnDecision(input, decision, now);
   }
   Top::List list = top.Heaviest(TopKind::kAccount, HeavyHitters::Weight::kRequests, 3, now.mono);
   ASSERT_EQ(list.entries.size(), 3u);
