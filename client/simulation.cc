@@ -165,7 +165,7 @@ absl::StatusOr<std::unique_ptr<Simulation::Node>> Simulation::OpenNode(const std
   node->policy_clock = std::make_unique<PolicyClock>(&clock_, node->store->policy_time());
   node->limiter = std::make_unique<Limiter>(Limiter::Options());
   node->engine = std::make_unique<Engine>(pack_, node->index.get(), node->limiter.get(), options_.node);
-  node->abuse = std::make_unique<AbuseGuard>(pack_->abuse, node->limiter.get());
+  node->abuse = std::make_unique<AbuseGuard>(*pack_, node->limiter.get());
   node->engine->SetAbuseObserver(node->abuse.get());
   if (options_.keep_usage) {
     absl::StatusOr<std::unique_ptr<UsageStore>> usage =

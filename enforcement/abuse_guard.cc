@@ -17,6 +17,11 @@ bool IsSandboxed(const Policy& policy, const Subject& subject, Moment now) {
 
 }  // namespace
 
+AbuseGuard::AbuseGuard(const Pack& pack, const Limiter* limiter)
+    : rule_(pack.abuse),
+      role_(pack.RolesFor(Restrict()).empty() ? Role::kUnspecified : pack.RolesFor(Restrict()).front()),
+      limiter_(limiter) {}
+
 void AbuseGuard::OnPressing(const LimitRule& limit, const Subject& subject, Moment now) {
   if (!mutex_.TryLock()) return;
   if (waiting_.size() < kWaitingMax) waiting_.push_back({subject, limit.id, limit.rate});
@@ -26,7 +31,7 @@ void AbuseGuard::OnPressing(const LimitRule& limit, const Subject& subject, Mome
 PolicyEvent AbuseGuard::Sandbox(const Pressing& pressing, Moment now) {
   PolicyEvent event;
   event.source = std::string(kSource);
-  event.role = Role::kSecurity;
+  event.role = role_;
   event.note = absl::StrCat("pressed on at ", rule_.factor, " times limit ", pressing.limit_id, " of ", pressing.rate,
                             " a second");
   Restrict restriction;
@@ -40,10 +45,10 @@ PolicyEvent AbuseGuard::Sandbox(const Pressing& pressing, Moment now) {
   return event;
 }
 
-PolicyEvent AbuseGuard::Release(absl::string_view id) {
+PolicyEvent AbuseGuard::Release(absl::string_view id) const {
   PolicyEvent event;
   event.source = std::string(kSource);
-  event.role = Role::kSecurity;
+  event.role = role_;
   event.note = "its requests have stayed within the limit";
   event.change = Unrestrict{std::string(id)};
   return event;
@@ -56,6 +61,7 @@ std::vector<PolicyEvent> AbuseGuard::Due(const Policy& policy, Moment now) {
     pressing.swap(waiting_);
   }
   std::vector<PolicyEvent> events;
+  if (role_ == Role::kUnspecified) return events;
   absl::flat_hash_set<Hash128> sandboxed;
   for (const Pressing& each : pressing) {
     if (IsSandboxed(policy, each.subject, now) || !sandboxed.insert(KeyOf(each.subject).hash).second) continue;

@@ -24,13 +24,14 @@ class AbuseGuard final : public AbuseObserver {
   // Subjects that wait for the next Due; those beyond come again within a second, if they still press.
   static constexpr size_t kWaitingMax = 1024;
 
-  // `limiter` must outlive the guard.
-  AbuseGuard(AbuseRule rule, const Limiter* limiter) : rule_(std::move(rule)), limiter_(limiter) {}
+  // `limiter` must outlive the guard. Its events have the first role that the pack lets send a Restrict; where it lets
+  // nobody, nobody is sandboxed.
+  AbuseGuard(const Pack& pack, const Limiter* limiter);
 
   // Thread-safe; a subject that finds the lock taken is passed over, and comes again within a second.
   void OnPressing(const LimitRule& limit, const Subject& subject, Moment now) override ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The events that follow from what was seen up to now, as role SECURITY: a Restrict for each subject that presses and
+  // The events that follow from what was seen up to now: a Restrict for each subject that presses and
   // is not sandboxed yet, an Unrestrict for each that has been calm for long enough. An event that is not applied is
   // made again. For one thread: once a second or so.
   std::vector<PolicyEvent> Due(const Policy& policy, Moment now) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -42,9 +43,10 @@ class AbuseGuard final : public AbuseObserver {
     double rate = 0;
   };
   PolicyEvent Sandbox(const Pressing& pressing, Moment now);
-  static PolicyEvent Release(absl::string_view id);
+  PolicyEvent Release(absl::string_view id) const;
 
   const AbuseRule rule_;
+  const Role role_;
   const Limiter* const limiter_;
   absl::Mutex mutex_;
   std::vector<Pressing> waiting_ ABSL_GUARDED_BY(mutex_);

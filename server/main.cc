@@ -89,7 +89,7 @@ class Node {
         index_(pack_.get()),
         engine_(pack_.get(), &index_, &limiter_,
                 NodeOptions{config.node_region, config.node_dialect, static_cast<int>(config.node_fleet_size)}),
-        abuse_(pack_->abuse, &limiter_),
+        abuse_(*pack_, &limiter_),
         metrics_({std::string(Version()), pack_->name, pack_->digest}),
         decision_log_({.capacity = static_cast<size_t>(config.decision_log_capacity),
                        .log_allowed = config.decision_log_allowed,

@@ -194,7 +194,7 @@ TEST_F(LimitsTest, AQuotaOnTrialDeniesNothing) {
 
 class AbuseTest : public LimitsTest {
  protected:
-  AbuseTest() : guard_(node_.pack().abuse, &node_.limiter()) {
+  AbuseTest() : guard_(node_.pack(), &node_.limiter()) {
     node_.engine().SetAbuseObserver(&guard_);
     node_.Send(Limit("ip", LimitScope::kClientIp, {}, Dimension::kRequests, 10, 10));
   }
@@ -267,7 +267,7 @@ TEST_F(AbuseTest, IsReleasedOnceItsRequestsHaveStayedWithinTheLimit) {
 
 TEST_F(AbuseTest, AfterARestartItHasAsLongToPressAgain) {
   ASSERT_EQ(Press(100, 65).size(), 1u);
-  AbuseGuard fresh(node_.pack().abuse, &node_.limiter());
+  AbuseGuard fresh(node_.pack(), &node_.limiter());
   node_.engine().SetAbuseObserver(&fresh);
   node_.MoveTo(node_.now().wall + absl::Hours(1));
   EXPECT_TRUE(fresh.Due(node_.index().working(), node_.now()).empty());
