@@ -1,5 +1,8 @@
 // Limits as the engine applies them: all or none, pace, trial, abuse, heavy names.
+#include <algorithm>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -70,6 +73,27 @@ TEST_F(LimitsTest, ARefusalTakesNothingFromTheOthersAndWaitsForTheLast) {
   EXPECT_EQ(Check(Read("k")).verdict, Verdict::kThrottle);
   node_.MoveTo(node_.now().wall + absl::Milliseconds(1));
   EXPECT_EQ(Check(Read("k")).verdict, Verdict::kAllow);
+}
+
+TEST_F(LimitsTest, ThreadsTakeAllOrNoneToTheToken) {
+  for (int round = 0; round < 20; ++round) {
+    const std::string id = absl::StrCat(round);
+    node_.Send(Limit("a" + id, LimitScope::kAccount, OfAccount("u1"), Dimension::kRequests, 0.001, 100));
+    node_.Send(Limit("b" + id, LimitScope::kBucket, OfBucket("b1"), Dimension::kRequests, 0.001, 60));
+    node_.Send(Limit("c" + id, LimitScope::kBucket, OfBucket("b1"), Dimension::kRequests, 0.001, 80));
+    std::atomic<int> allowed{0};
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 3; ++thread) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 300; ++i) allowed += Check(Read("k")).verdict == Verdict::kAllow;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(allowed.load(), 60);
+    // What the bucket's limit refused was not taken from the account's.
+    EXPECT_EQ(Allowed(Ask(Operation::kPublicRead, "", "b2", "k"), 100), 40);
+    for (const char* limit : {"a", "b", "c"}) node_.Send(ClearLimit{limit + id});
+  }
 }
 
 TEST_F(LimitsTest, APaceIsSharedEquallyByWhoHoldsALease) {
