@@ -123,7 +123,13 @@ bool IsUtf8(absl::string_view text) {
   const auto* end = p + text.size();
   while (p < end) {
     if (*p < 0x80) {
-      ++p;
+      // Eight bytes of ASCII at a time: nearly every name is nothing else.
+      uint64_t eight = 0;
+      for (; end - p >= 8; p += 8) {
+        std::memcpy(&eight, p, 8);
+        if ((eight & 0x8080808080808080u) != 0) break;
+      }
+      while (p < end && *p < 0x80) ++p;
       continue;
     }
     const int more = *p >= 0xF0 ? 3 : *p >= 0xE0 ? 2 : 1;
