@@ -26,6 +26,7 @@ namespace sluice {
 struct Config {
   ListenAddress listen_check;
   uint32_t listen_check_mode = 0;
+  bool listen_check_by_grpc = false;  // by gRPC's own server rather than the listener of server/listen
   ListenAddress listen_admin;
   uint32_t listen_admin_mode = 0;
   absl::optional<ListenAddress> listen_http;  // nothing = off

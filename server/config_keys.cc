@@ -129,6 +129,14 @@ const ConfigKey kKeys[] = {
     {"listen.check_mode", "0660", kMode, "Permissions of the check socket, where it is a Unix socket.",
      [](Text text, Config* c) { return SetMode(text, &c->listen_check_mode); },
      [](const Config& c) { return absl::StrFormat("%04o", c.listen_check_mode); }},
+    {"listen.check_engine", "own", "own or grpc",
+     "What serves checks: Sluice's own listener (gRPC and HTTP, all doors), or gRPC's server (sluice.v1 alone).",
+     [](Text text, Config* c) -> absl::Status {
+       if (text != "own" && text != "grpc") return Wanted("own or grpc", text);
+       c->listen_check_by_grpc = text == "grpc";
+       return absl::OkStatus();
+     },
+     [](const Config& c) -> std::string { return c.listen_check_by_grpc ? "grpc" : "own"; }},
     {"listen.admin", kDefaultAdmin, kAddress, "Where policy is administered (gRPC). This machine only.",
      [](Text text, Config* c) { return SetAddress(text, &c->listen_admin); },
      [](const Config& c) { return FormatListenAddress(c.listen_admin); }},

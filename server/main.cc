@@ -26,7 +26,12 @@
 #include "server/http_server.h"
 #include "server/listen/check_server.h"
 #include "server/listen/checker.h"
+#include "server/listen/enforcement_methods.h"
+#include "server/listen/health.h"
 #include "server/listen/inherited_sockets.h"
+#include "server/listen/listener.h"
+#include "server/listen/reflection.h"
+#include "server/listen/router.h"
 #include "server/log/logger.h"
 #include "server/readiness.h"
 #include "server/service_manager.h"
@@ -134,7 +139,8 @@ class Node {
     readiness_.Drain();
     Refresh();
     const absl::Time deadline = absl::Now() + config_.drain;
-    check_server_->Shutdown(config_.drain);
+    if (listener_ != nullptr) listener_->Shutdown(config_.drain);
+    if (check_server_ != nullptr) check_server_->Shutdown(config_.drain);
     admin_server_->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
     usage_ticker.Stop();
     KeepUsage();
@@ -168,21 +174,48 @@ class Node {
     return absl::OkStatus();
   }
 
-  absl::Status Listen() {
-    checker_ = std::make_unique<Checker>(&engine_, clock_.get(), &readiness_, &metrics_,
-                                         std::vector<DecisionObserver*>{&metrics_, &decision_log_, &top_});
-    absl::StatusOr<std::unique_ptr<CheckServer>> check_server =
+  absl::Status StartListener() {
+    methods_ = std::make_unique<EnforcementMethods>(checker_.get(), &router_);
+    absl::StatusOr<std::unique_ptr<Listener>> listener =
+        Listener::Start({.address = config_.listen_check,
+                         .mode = config_.listen_check_mode,
+                         .make_folder = IsDefaultCheckAddress(config_.listen_check),
+                         .threads = static_cast<int>(config_.threads),
+                         .inherited = surroundings_->sockets.check},
+                        &router_);
+    if (!listener.ok()) return listener.status();
+    listener_ = *std::move(listener);
+    logger_.Info("listening", {{"for", "checks"},
+                               {"address", FormatListenAddress(listener_->address())},
+                               {"inherited", surroundings_->sockets.check.has_value()},
+                               {"engine", "own"}});
+    return absl::OkStatus();
+  }
+
+  // The yardstick of the listener, and the fallback.
+  absl::Status StartCheckServer() {
+    absl::StatusOr<std::unique_ptr<CheckServer>> server =
         CheckServer::Start({.address = config_.listen_check,
                             .mode = config_.listen_check_mode,
                             .make_folder = IsDefaultCheckAddress(config_.listen_check),
                             .threads = static_cast<int>(config_.threads),
                             .inherited = surroundings_->sockets.check},
                            checker_.get());
-    if (!check_server.ok()) return Named("listen.check", check_server.status());
-    check_server_ = *std::move(check_server);
+    if (!server.ok()) return server.status();
+    check_server_ = *std::move(server);
     logger_.Info("listening", {{"for", "checks"},
                                {"address", FormatListenAddress(check_server_->address())},
-                               {"inherited", surroundings_->sockets.check.has_value()}});
+                               {"inherited", surroundings_->sockets.check.has_value()},
+                               {"engine", "grpc"}});
+    return absl::OkStatus();
+  }
+
+  absl::Status Listen() {
+    checker_ = std::make_unique<Checker>(&engine_, clock_.get(), &readiness_, &metrics_,
+                                         std::vector<DecisionObserver*>{&metrics_, &decision_log_, &top_});
+    if (absl::Status status = config_.listen_check_by_grpc ? StartCheckServer() : StartListener(); !status.ok()) {
+      return Named("listen.check", status);
+    }
 
     absl::StatusOr<std::unique_ptr<AdminServer>> admin_server =
         AdminServer::Start({.address = config_.listen_admin,
@@ -250,7 +283,8 @@ class Node {
     const bool bounded = config_.policy_max_age > absl::ZeroDuration();
     readiness_.SetHasPolicy(has_policy);
     readiness_.SetStale(bounded && PolicyAge() > config_.policy_max_age);
-    check_server_->SetServing(readiness_.ready());
+    if (check_server_ != nullptr) check_server_->SetServing(readiness_.ready());
+    if (health_.SetServing(readiness_.ready()) && listener_ != nullptr) listener_->NotifyWatchers();
     // An event may be applied before Listen has come to the next line.
     if (admin_started_.load(std::memory_order_acquire)) admin_server_->SetServing(readiness_.ready());
   }
@@ -325,6 +359,12 @@ class Node {
   std::unique_ptr<UsageStore> usage_;
   std::unique_ptr<PolicyWriter> writer_;
   std::unique_ptr<Checker> checker_;
+  // What the listener of the data path answers, by path.
+  Router router_;
+  Health health_{&router_};
+  Reflection reflection_{&router_};
+  std::unique_ptr<EnforcementMethods> methods_;
+  std::unique_ptr<Listener> listener_;  // one of these two
   std::unique_ptr<CheckServer> check_server_;
   std::unique_ptr<AdminServer> admin_server_;
   std::atomic<bool> admin_started_{false};

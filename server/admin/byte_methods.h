@@ -17,7 +17,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "google/protobuf/descriptor.h"
-#include "server/listen/check_calls.h"
 #include "server/listen/grpc_listener.h"
 
 namespace sluice {
@@ -32,7 +31,7 @@ class ByteStream {
   // False behind the last message, and at one that cannot be read, of which `status` then tells.
   bool Read(Request* request) {
     if (!raw_->Read(&bytes_)) return false;
-    status_ = internal::Decode(bytes_, request);
+    status_ = DecodeMessage(bytes_, request);
     return status_.ok();
   }
   // The one message of a method that takes one.

@@ -10,6 +10,8 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <deque>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -40,12 +42,12 @@ struct Lane {
   bool closed = false;  // the queue takes nothing more
 };
 
-// INVALID_ARGUMENT where `bytes` are no `Message`. Reuses its memory.
-absl::Status Decode(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
-void Encode(const google::protobuf::Message& message, grpc::ByteBuffer* bytes);
+// A method of Checker: bytes in, bytes out.
+using CheckerMethod = absl::Status (Checker::*)(absl::string_view, const CallContext&, std::string*);
 
-// Messages keep their memory for the next call, but not that of a giant.
-inline constexpr size_t kKeptBytesMax = size_t{256} << 10;
+// Answers `request` with `method`. `*scratch` is memory that is used again; not that of a giant.
+absl::Status Answer(Checker* checker, CheckerMethod method, const grpc::ByteBuffer& request,
+                    const grpc::ServerContext& context, std::string* scratch, grpc::ByteBuffer* response);
 
 // A unary method: waits for a call, answers it, and waits again, with the same messages. ServerContext cannot be used
 // twice; it is made anew in place. `Method` is one of those in check_server.cc.
@@ -76,23 +78,13 @@ class UnaryCall final : public Event {
   }
 
   void Answer() {
-    absl::Status status = Decode(request_bytes_, &request_);
-    if (status.ok()) {
-      status = Method::Answer(lane_->checker, request_, &response_);
-    } else {
-      lane_->checker->OnUnreadable();
-    }
-    const bool giant = request_bytes_.Length() > kKeptBytesMax;
+    const absl::Status status =
+        internal::Answer(lane_->checker, Method::kMethod, request_bytes_, *context_, &scratch_, &response_bytes_);
     request_bytes_.Clear();
     if (status.ok()) {
-      Encode(response_, &response_bytes_);
       responder_->Finish(response_bytes_, grpc::Status::OK, this);
     } else {
       responder_->FinishWithError(ToGrpc(status), this);
-    }
-    if (giant) {
-      request_ = {};
-      response_ = {};
     }
   }
 
@@ -101,8 +93,7 @@ class UnaryCall final : public Event {
   absl::optional<grpc::ServerContext> context_;
   absl::optional<grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>> responder_;
   grpc::ByteBuffer request_bytes_, response_bytes_;
-  typename Method::RequestMessage request_;
-  typename Method::ResponseMessage response_;
+  std::string scratch_;
 };
 
 // CheckStream: reads ahead while answers are on their way out, up to a bound, and writes them in the order of the
@@ -146,8 +137,7 @@ class StreamCall final {
   grpc::ServerContext context_;
   grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer> stream_{&context_};
   grpc::ByteBuffer request_bytes_;
-  v1::CheckRequest request_;
-  v1::CheckResponse response_;
+  std::string scratch_;
   std::deque<grpc::ByteBuffer> answers_;
   absl::Status status_;
   bool reading_ = false;

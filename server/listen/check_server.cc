@@ -2,8 +2,6 @@
 
 #include <grpcpp/alarm.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/support/proto_buffer_reader.h>
-#include <grpcpp/support/proto_buffer_writer.h>
 
 #include <algorithm>
 #include <chrono>
@@ -30,69 +28,55 @@ constexpr size_t kStreamsMax = 1024;
 constexpr int kReceiveBytesMax = 16 << 20;
 
 struct CheckMethod {
-  using RequestMessage = v1::CheckRequest;
-  using ResponseMessage = v1::CheckResponse;
+  static constexpr CheckerMethod kMethod = &Checker::CheckBytes;
   static void Request(RawService* service, grpc::ServerContext* context, grpc::ByteBuffer* bytes,
                       grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>* responder, grpc::ServerCompletionQueue* queue,
                       void* tag) {
     service->RequestCheck(context, bytes, responder, queue, queue, tag);
   }
-  static absl::Status Answer(Checker* checker, const RequestMessage& request, ResponseMessage* response) {
-    return checker->Check(request, response);
-  }
 };
 
 struct BatchMethod {
-  using RequestMessage = v1::CheckBatchRequest;
-  using ResponseMessage = v1::CheckBatchResponse;
+  static constexpr CheckerMethod kMethod = &Checker::CheckBatchBytes;
   static void Request(RawService* service, grpc::ServerContext* context, grpc::ByteBuffer* bytes,
                       grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>* responder, grpc::ServerCompletionQueue* queue,
                       void* tag) {
     service->RequestCheckBatch(context, bytes, responder, queue, queue, tag);
   }
-  static absl::Status Answer(Checker* checker, const RequestMessage& request, ResponseMessage* response) {
-    return checker->CheckBatch(request, response);
-  }
 };
 
 struct ReportMethod {
-  using RequestMessage = v1::ReportRequest;
-  using ResponseMessage = v1::ReportResponse;
+  static constexpr CheckerMethod kMethod = &Checker::ReportBytes;
   static void Request(RawService* service, grpc::ServerContext* context, grpc::ByteBuffer* bytes,
                       grpc::ServerAsyncResponseWriter<grpc::ByteBuffer>* responder, grpc::ServerCompletionQueue* queue,
                       void* tag) {
     service->RequestReport(context, bytes, responder, queue, queue, tag);
   }
-  static absl::Status Answer(Checker* checker, const RequestMessage& request, ResponseMessage* response) {
-    return checker->Report(request, response);
-  }
 };
 
 }  // namespace
 
-absl::Status Decode(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
-  bool parsed = false;
+absl::Status Answer(Checker* checker, CheckerMethod method, const grpc::ByteBuffer& request,
+                    const grpc::ServerContext& context, std::string* scratch, grpc::ByteBuffer* response) {
+  constexpr size_t kKeptBytesMax = size_t{256} << 10;
   grpc::Slice slice;
-  if (bytes.TrySingleSlice(&slice).ok()) {  // the usual case, without a stream in between
-    parsed = message->ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
-  } else {
-    grpc::ByteBuffer copy = bytes;  // shares the slices; a reader wants them for writing
-    grpc::ProtoBufferReader reader(&copy);
-    parsed = reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+  if (!request.TrySingleSlice(&slice).ok()) {  // else the usual case, without a copy
+    if (const grpc::Status status = request.DumpToSingleSlice(&slice); !status.ok()) {
+      return absl::InternalError(status.error_message());
+    }
   }
-  if (parsed) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("wanted a ", message->GetTypeName(), ", got ", bytes.Length(),
-                   " bytes that are none: a text field is not valid UTF-8, or the message is cut"));
-}
-
-void Encode(const google::protobuf::Message& message, grpc::ByteBuffer* bytes) {
-  bool own_buffer = false;
-  bytes->Clear();  // of the last call: gRPC aborts where a buffer that is written to is in use
-  // Fails only where a message is over 2 GiB, which no answer is.
-  const grpc::Status status =
-      grpc::GenericSerialize<grpc::ProtoBufferWriter, google::protobuf::Message>(message, bytes, &own_buffer);
-  if (!status.ok()) bytes->Clear();
+  CallContext call;
+  const auto trace = context.client_metadata().find("traceparent");
+  if (trace != context.client_metadata().end()) call.trace_parent = {trace->second.data(), trace->second.size()};
+  scratch->clear();
+  const absl::string_view bytes(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  absl::Status status = (checker->*method)(bytes, call, scratch);
+  if (status.ok()) {
+    const grpc::Slice answer(*scratch);
+    *response = grpc::ByteBuffer(&answer, 1);
+  }
+  if (scratch->capacity() > kKeptBytesMax) std::string().swap(*scratch);
+  return status;
 }
 
 StreamCall::StreamCall(Lane* lane, Owner* owner) : lane_(lane), owner_(owner) {
@@ -113,16 +97,11 @@ void StreamCall::OnRead(bool ok) {
   if (!ok) {
     read_all_ = true;
   } else if (!read_all_) {
-    status_ = Decode(request_bytes_, &request_);
-    if (status_.ok()) {
-      status_ = lane_->checker->Check(request_, &response_);
-    } else {
-      lane_->checker->OnUnreadable();
-    }
+    grpc::ByteBuffer answer;
+    status_ = Answer(lane_->checker, &Checker::CheckBytes, request_bytes_, context_, &scratch_, &answer);
     request_bytes_.Clear();
     if (status_.ok()) {
-      answers_.emplace_back();
-      Encode(response_, &answers_.back());
+      answers_.push_back(std::move(answer));
     } else {
       read_all_ = true;  // the answers before this one still go out
     }

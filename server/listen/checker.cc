@@ -1,15 +1,24 @@
 #include "server/listen/checker.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "proto/check_codec.h"
 #include "proto/translate.h"
+#include "proto/wire.h"
+#include "sluice/v1/check.pb.h"
 
 namespace sluice {
 namespace {
 
-absl::Status At(absl::string_view list, int index, const absl::Status& status) {
+absl::Status Unreadable(absl::string_view message, absl::string_view bytes) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("wanted a sluice.v1.", message, ", got ", bytes.size(),
+                   " bytes that are none: a text field is not valid UTF-8, or the message is cut"));
+}
+
+absl::Status At(absl::string_view list, size_t index, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(list, "[", index, "].", status.message()));
 }
 
@@ -35,7 +44,12 @@ absl::Status Validate(const UsageInput& usage) {
 
 }  // namespace
 
-void Checker::Decide(const CheckInput& input, Moment now, v1::CheckResponse* response) {
+absl::Status Checker::Malformed(absl::Status status) {
+  metrics_->OnMalformedCheck();
+  return status;
+}
+
+Decision Checker::Judge(const CheckInput& input, Moment now) {
   Decision decision;
   if (readiness_->stale()) {
     decision = engine_->CannotDecide(Reason::kStalePolicy, input.dialect);
@@ -44,61 +58,83 @@ void Checker::Decide(const CheckInput& input, Moment now, v1::CheckResponse* res
     decision = engine_->Check(input, now);
   }
   for (DecisionObserver* observer : observers_) observer->OnDecision(input, decision, now);
-  ToProto(decision, input.request_id, response, input.detail);
+  return decision;
 }
 
-absl::Status Checker::Check(const v1::CheckRequest& request, v1::CheckResponse* response) {
-  CheckInput input;
-  FromProto(request, &input);
-  if (absl::Status status = Engine::Validate(input); !status.ok()) {
-    metrics_->OnMalformedCheck();
-    return status;
-  }
-  Decide(input, clock_->Now(), response);
+absl::Status Checker::Check(const CheckInput& input, Decision* decision) {
+  if (absl::Status status = Engine::Validate(input); !status.ok()) return Malformed(std::move(status));
+  *decision = Judge(input, clock_->Now());
   return absl::OkStatus();
 }
 
-absl::Status Checker::CheckBatch(const v1::CheckBatchRequest& request, v1::CheckBatchResponse* response) {
-  const int size = request.requests_size();
-  if (size > static_cast<int>(kBatchMax)) {
-    metrics_->OnMalformedCheck();
-    return absl::InvalidArgumentError(absl::StrCat("requests: at most 1,024, got ", size));
-  }
+absl::Status Checker::CheckBytes(absl::string_view request, const CallContext& context, std::string* response) {
   CheckInput input;
-  // Once to see that all are well formed, before the first spends anything.
-  for (int i = 0; i < size; ++i) {
-    FromProto(request.requests(i), &input);
-    if (const absl::Status status = Engine::Validate(input); !status.ok()) {
-      metrics_->OnMalformedCheck();
-      return At("requests", i, status);
+  input.trace_parent = context.trace_parent;
+  if (!DecodeCheckRequest(request, &input)) return Malformed(Unreadable("CheckRequest", request));
+  Decision decision;
+  if (absl::Status status = Check(input, &decision); !status.ok()) return status;
+  EncodeCheckResponse(decision, input.request_id, input.detail, response);
+  return absl::OkStatus();
+}
+
+absl::Status Checker::CheckBatchBytes(absl::string_view request, const CallContext& context, std::string* response) {
+  // All are read before the first spends anything. Of the thread, for its memory: a full batch takes half a megabyte.
+  thread_local std::vector<CheckInput> inputs;
+  thread_local std::string answer;
+  size_t size = 0;
+  WireReader fields(request);
+  while (fields.Next()) {
+    if (fields.number() != 1 || fields.type() != WireReader::Type::kBytes) continue;
+    // One too many is read too: whether the message is one comes before how much it asks.
+    if (inputs.size() <= std::min(size, kBatchMax)) inputs.emplace_back();
+    CheckInput& input = inputs[std::min(size++, kBatchMax)];
+    input.trace_parent = context.trace_parent;
+    if (!DecodeCheckRequest(fields.bytes(), &input)) return Malformed(Unreadable("CheckBatchRequest", request));
+  }
+  if (!fields.ok()) return Malformed(Unreadable("CheckBatchRequest", request));
+  if (size > kBatchMax) {
+    return Malformed(absl::InvalidArgumentError(absl::StrCat("requests: at most 1,024, got ", size)));
+  }
+  for (size_t i = 0; i < size; ++i) {
+    if (const absl::Status status = Engine::Validate(inputs[i]); !status.ok()) {
+      return Malformed(At("requests", i, status));
     }
   }
   const Moment now = clock_->Now();
-  response->Clear();  // keeps the cleared elements, and add_responses hands them out again
-  for (int i = 0; i < size; ++i) {
-    FromProto(request.requests(i), &input);
-    Decide(input, now, response->add_responses());
+  for (size_t i = 0; i < size; ++i) {
+    const Decision decision = Judge(inputs[i], now);
+    answer.clear();
+    EncodeCheckResponse(decision, inputs[i].request_id, inputs[i].detail, &answer);
+    AppendBytesField(1, answer, response);
   }
   return absl::OkStatus();
 }
 
-absl::Status Checker::Report(const v1::ReportRequest& request, v1::ReportResponse* response) {
-  const int size = request.usages_size();
-  if (size > static_cast<int>(kBatchMax)) {
-    return absl::InvalidArgumentError(absl::StrCat("usages: at most 1,024, got ", size));
+absl::Status Checker::ReportBytes(absl::string_view request, const CallContext& context, std::string* response) {
+  v1::ReportRequest message;
+  if (!message.ParseFromArray(request.data(), static_cast<int>(request.size()))) {
+    return Malformed(Unreadable("ReportRequest", request));
   }
-  if (request.report_id().size() > kIdBytesMax) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("report_id: wanted at most ", kIdBytesMax, " bytes, got ", request.report_id().size()));
-  }
-  absl::InlinedVector<UsageInput, 4> usages;
-  for (int i = 0; i < size; ++i) {
-    usages.push_back(FromProto(request.usages(i)));
-    if (const absl::Status status = Validate(usages.back()); !status.ok()) return At("usages", i, status);
-  }
-  if (absl::Status status = engine_->Report(request.report_id(), usages, clock_->Now()); !status.ok()) return status;
-  response->set_accepted(size);
+  std::vector<UsageInput> usages;
+  usages.reserve(static_cast<size_t>(message.usages_size()));
+  for (const v1::Usage& usage : message.usages()) usages.push_back(FromProto(usage));
+  if (absl::Status status = Report(message.report_id(), usages); !status.ok()) return status;
+  AppendNumberField(1, usages.size(), response);
   return absl::OkStatus();
+}
+
+absl::Status Checker::Report(absl::string_view report_id, absl::Span<const UsageInput> usages) {
+  if (usages.size() > kBatchMax) {
+    return absl::InvalidArgumentError(absl::StrCat("usages: at most 1,024, got ", usages.size()));
+  }
+  if (report_id.size() > kIdBytesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("report_id: wanted at most ", kIdBytesMax, " bytes, got ", report_id.size()));
+  }
+  for (size_t i = 0; i < usages.size(); ++i) {
+    if (const absl::Status status = Validate(usages[i]); !status.ok()) return At("usages", i, status);
+  }
+  return engine_->Report(report_id, usages, clock_->Now());
 }
 
 }  // namespace sluice

@@ -1,15 +1,20 @@
-// What the Enforcement service does with a message, without the wire: validate, decide, tell the observers, translate.
+// What every door does with a check, whatever its wire: validate, decide, tell the observers. And the methods of
+// sluice.v1.Enforcement as bytes in, bytes out, so that both servers of it give the same answers.
 #ifndef SLUICE_SERVER_LISTEN_CHECKER_H_
 #define SLUICE_SERVER_LISTEN_CHECKER_H_
 
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
 #include "metrics/metrics.h"
+#include "server/listen/unary_method.h"
 #include "server/readiness.h"
-#include "sluice/v1/check.pb.h"
 
 namespace sluice {
 
@@ -23,20 +28,25 @@ class Checker {
   Checker(const Checker&) = delete;
   Checker& operator=(const Checker&) = delete;
 
-  // Each fills `*response`, whose memory is reused, or returns INVALID_ARGUMENT that names the field, what it wants and
-  // what it got; then nothing was decided or spent. Time is read once a message. Thread-safe; does not block on I/O,
-  // but for Report, which is in the ledger's journal when it returns OK; where the journal fails (a full disk) it
-  // returns that error, nothing was counted, and the caller may report again.
-  absl::Status Check(const v1::CheckRequest& request, v1::CheckResponse* response);
-  // All or none: one malformed request refuses the batch.
-  absl::Status CheckBatch(const v1::CheckBatchRequest& request, v1::CheckBatchResponse* response);
-  absl::Status Report(const v1::ReportRequest& request, v1::ReportResponse* response);
+  // In plain values, for doors: the decision on `input`, whose door is set, at the time of the call. `*decision` is
+  // overwritten. INVALID_ARGUMENT names the field, what it wants and what it got; then nothing was decided or spent,
+  // and no observer was told. Thread-safe; does not block on I/O.
+  absl::Status Check(const CheckInput& input, Decision* decision);
+  // In the ledger's journal when it returns OK, so it waits for write(2); where the journal fails (a full disk) it returns
+  // that error, nothing was counted, and the caller may report again.
+  absl::Status Report(absl::string_view report_id, absl::Span<const UsageInput> usages);
 
-  // A message that was none of those above.
-  void OnUnreadable() { metrics_->OnMalformedCheck(); }
+  // Each reads a serialized message and appends the serialized answer to `*response`, or returns INVALID_ARGUMENT: the
+  // bytes are no such message, or as above. Time is read once a message. Thread-safe; does not block on I/O.
+  absl::Status CheckBytes(absl::string_view request, const CallContext& context, std::string* response);
+  // All or none: one malformed request refuses the batch.
+  absl::Status CheckBatchBytes(absl::string_view request, const CallContext& context, std::string* response);
+  absl::Status ReportBytes(absl::string_view request, const CallContext& context, std::string* response);
 
  private:
-  void Decide(const CheckInput& input, Moment now, v1::CheckResponse* response);
+  // What was asked cannot be read, or breaks a bound.
+  absl::Status Malformed(absl::Status status);
+  Decision Judge(const CheckInput& input, Moment now);
 
   Engine* const engine_;
   const Clock* const clock_;

@@ -3,19 +3,19 @@
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/support/proto_buffer_reader.h>
 
 #include <chrono>
 #include <mutex>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
+#include "server/listen/grpc_status.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kMessageBytesMax = 1000;
 // A connection may have so many calls under way; more wait on the caller's side.
 constexpr int kStreamsPerConnectionMax = 1024;
 // A peer that vanished without a word is found out after so long.
@@ -96,15 +96,24 @@ void GrpcListener::Shutdown(absl::Duration grace) {
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  absl::string_view message = status.message();
-  if (message.size() > kMessageBytesMax) {
-    message = message.substr(0, kMessageBytesMax);
-    // Not in the middle of a character.
-    while (!message.empty() && (static_cast<unsigned char>(message.back()) & 0xC0) == 0x80) message.remove_suffix(1);
-    if (!message.empty() && static_cast<unsigned char>(message.back()) >= 0xC0) message.remove_suffix(1);
-  }
   // absl's and gRPC's codes are the same numbers.
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(message));
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(CutStatusMessage(status.message())));
+}
+
+absl::Status DecodeMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
+  bool parsed = false;
+  grpc::Slice slice;
+  if (bytes.TrySingleSlice(&slice).ok()) {  // the usual case, without a stream in between
+    parsed = message->ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
+  } else {
+    grpc::ByteBuffer copy = bytes;  // shares the slices; a reader wants them for writing
+    grpc::ProtoBufferReader reader(&copy);
+    parsed = reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+  }
+  if (parsed) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("wanted a ", message->GetTypeName(), ", got ", bytes.Length(),
+                   " bytes that are none: a text field is not valid UTF-8, or the message is cut"));
 }
 
 std::chrono::system_clock::time_point DeadlineAfter(absl::Duration grace) {

@@ -3,8 +3,10 @@
 #ifndef SLUICE_SERVER_LISTEN_GRPC_LISTENER_H_
 #define SLUICE_SERVER_LISTEN_GRPC_LISTENER_H_
 
+#include <google/protobuf/message.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/status.h>
 
 #include <memory>
@@ -47,6 +49,9 @@ absl::StatusOr<GrpcListener> StartListener(const GrpcListenerOptions& options, g
 
 // The same code and message. Messages are cut at 1,000 bytes: they travel in a header.
 grpc::Status ToGrpc(const absl::Status& status);
+
+// Reads a message. INVALID_ARGUMENT where `bytes` are none. Reuses the memory of `*message`.
+absl::Status DecodeMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
 
 std::chrono::system_clock::time_point DeadlineAfter(absl::Duration grace);
 

@@ -373,11 +373,11 @@ TEST_F(AdminServerTest, RefusesAnImportOfNothing) {
 TEST_F(AdminServerTest, AnswersFromTheDecisionLog) {
   node_.OpenU1();
   node_.Apply(Freeze{"u1"});
-  v1::CheckRequest check;
-  check.set_operation(v1::OPERATION_DOWNLOAD);
-  check.set_bucket("b1");
-  check.set_request_id("r1");
-  v1::CheckResponse answer;
+  CheckInput check;
+  check.operation = Operation::kDownload;
+  check.bucket = "b1";
+  check.request_id = "r1";
+  Decision answer;
   ASSERT_TRUE(node_.checker().Check(check, &answer).ok());
   v1::LogQuery query;
   query.set_account("u1");

@@ -1,3 +1,4 @@
+// Both servers of sluice.v1.Enforcement, held to the same by a real gRPC client.
 #include "server/listen/check_server.h"
 
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "any_server.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "raw_call.h"
@@ -23,12 +25,13 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class CheckServerTest : public testing::Test {
+class CheckServerTest : public testing::TestWithParam<ServedBy> {
  protected:
   CheckServerTest() { Start(); }
 
   void Start() {
-    auto server = CheckServer::Start({.address = node_.folder().Socket("check.sock"), .threads = 2}, &node_.checker());
+    auto server =
+        AnyServer::Start(GetParam(), {.address = node_.folder().Socket("check.sock"), .threads = 2}, &node_.checker());
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = Connect(server_->address());
@@ -54,12 +57,12 @@ class CheckServerTest : public testing::Test {
   }
 
   TestNode node_;
-  std::unique_ptr<CheckServer> server_;
+  std::unique_ptr<AnyServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Enforcement::Stub> stub_;
 };
 
-TEST_F(CheckServerTest, AnswersNotReadyBeforeAnyEventWasApplied) {
+TEST_P(CheckServerTest, AnswersNotReadyBeforeAnyEventWasApplied) {
   const v1::CheckResponse response = Check(Request("b1", "r1"));
   EXPECT_EQ(response.verdict(), v1::VERDICT_DENY);
   EXPECT_EQ(response.reason(), v1::REASON_NOT_READY);
@@ -67,7 +70,7 @@ TEST_F(CheckServerTest, AnswersNotReadyBeforeAnyEventWasApplied) {
   EXPECT_EQ(response.request_id(), "r1");
 }
 
-TEST_F(CheckServerTest, AnswersFromThePolicyThatWasJustApplied) {
+TEST_P(CheckServerTest, AnswersFromThePolicyThatWasJustApplied) {
   node_.OpenU1();
   EXPECT_EQ(Check(Request("b1")).verdict(), v1::VERDICT_ALLOW);
   node_.Apply(Freeze{"u1"});
@@ -77,7 +80,7 @@ TEST_F(CheckServerTest, AnswersFromThePolicyThatWasJustApplied) {
   EXPECT_EQ(response.all_reasons_size(), 0);
 }
 
-TEST_F(CheckServerTest, TellsEveryReasonWhereDetailIsAskedFor) {
+TEST_P(CheckServerTest, TellsEveryReasonWhereDetailIsAskedFor) {
   node_.OpenU1();
   node_.Apply(Freeze{"u1"});
   v1::CheckRequest request = Request("b1");
@@ -85,7 +88,7 @@ TEST_F(CheckServerTest, TellsEveryReasonWhereDetailIsAskedFor) {
   EXPECT_EQ(Check(request).all_reasons_size(), 1);
 }
 
-TEST_F(CheckServerTest, AnswersStalePolicyWhileThePolicyIsTooOld) {
+TEST_P(CheckServerTest, AnswersStalePolicyWhileThePolicyIsTooOld) {
   node_.OpenU1();
   node_.readiness().SetStale(true);
   EXPECT_EQ(Check(Request("b1")).reason(), v1::REASON_STALE_POLICY);
@@ -93,14 +96,14 @@ TEST_F(CheckServerTest, AnswersStalePolicyWhileThePolicyIsTooOld) {
   EXPECT_EQ(Check(Request("b1")).verdict(), v1::VERDICT_ALLOW);
 }
 
-TEST_F(CheckServerTest, AnswersStalePolicyBelowTheRevisionAskedFor) {
+TEST_P(CheckServerTest, AnswersStalePolicyBelowTheRevisionAskedFor) {
   node_.OpenU1();
   v1::CheckRequest request = Request("b1");
   request.set_min_revision(1000);
   EXPECT_EQ(Check(request).reason(), v1::REASON_STALE_POLICY);
 }
 
-TEST_F(CheckServerTest, RefusesANameOverItsBoundAndSaysWhich) {
+TEST_P(CheckServerTest, RefusesANameOverItsBoundAndSaysWhich) {
   v1::CheckRequest request = Request(std::string(kBucketBytesMax + 1, 'b'));
   grpc::ClientContext context;
   v1::CheckResponse response;
@@ -110,7 +113,7 @@ TEST_F(CheckServerTest, RefusesANameOverItsBoundAndSaysWhich) {
   EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_checks_malformed_total 1\n"));
 }
 
-TEST_F(CheckServerTest, RefusesInvalidUtf8WithAReason) {
+TEST_P(CheckServerTest, RefusesInvalidUtf8WithAReason) {
   // Field 5, bucket: two bytes that no UTF-8 text has.
   const RawAnswer answer = RawUnary(channel_, "/sluice.v1.Enforcement/Check", "\x2a\x02\xff\xfe");
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
@@ -120,13 +123,13 @@ TEST_F(CheckServerTest, RefusesInvalidUtf8WithAReason) {
   EXPECT_EQ(Check(Request("b1")).reason(), v1::REASON_NOT_READY);
 }
 
-TEST_F(CheckServerTest, RefusesAMessageThatIsCutOff) {
+TEST_P(CheckServerTest, RefusesAMessageThatIsCutOff) {
   const RawAnswer answer = RawUnary(channel_, "/sluice.v1.Enforcement/CheckBatch", "\x0a\x7f");
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(answer.status.error_message(), HasSubstr("sluice.v1.CheckBatchRequest"));
 }
 
-TEST_F(CheckServerTest, AnswersABatchInTheOrderOfItsRequests) {
+TEST_P(CheckServerTest, AnswersABatchInTheOrderOfItsRequests) {
   node_.OpenU1();
   v1::CheckBatchRequest request;
   for (int i = 0; i < 1024; ++i) *request.add_requests() = Request("b1", std::to_string(i));
@@ -141,7 +144,7 @@ TEST_F(CheckServerTest, AnswersABatchInTheOrderOfItsRequests) {
   }
 }
 
-TEST_F(CheckServerTest, RefusesABatchOver1024) {
+TEST_P(CheckServerTest, RefusesABatchOver1024) {
   v1::CheckBatchRequest request;
   for (int i = 0; i < 1025; ++i) request.add_requests();
   grpc::ClientContext context;
@@ -151,7 +154,7 @@ TEST_F(CheckServerTest, RefusesABatchOver1024) {
   EXPECT_EQ(status.error_message(), "requests: at most 1,024, got 1025");
 }
 
-TEST_F(CheckServerTest, RefusesAWholeBatchForOneMalformedRequestAndSaysWhich) {
+TEST_P(CheckServerTest, RefusesAWholeBatchForOneMalformedRequestAndSaysWhich) {
   node_.OpenU1();
   v1::CheckBatchRequest request;
   *request.add_requests() = Request("b1");
@@ -166,7 +169,7 @@ TEST_F(CheckServerTest, RefusesAWholeBatchForOneMalformedRequestAndSaysWhich) {
               HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",operation=\"DOWNLOAD\"} 0\n"));
 }
 
-TEST_F(CheckServerTest, AnswersAStreamInTheOrderOfItsRequests) {
+TEST_P(CheckServerTest, AnswersAStreamInTheOrderOfItsRequests) {
   constexpr int kChecks = 2000;  // far more than the server holds back
   node_.OpenU1();
   grpc::ClientContext context;
@@ -183,7 +186,7 @@ TEST_F(CheckServerTest, AnswersAStreamInTheOrderOfItsRequests) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
-TEST_F(CheckServerTest, EndsAStreamAtAMalformedRequestAfterTheAnswersBeforeIt) {
+TEST_P(CheckServerTest, EndsAStreamAtAMalformedRequestAfterTheAnswersBeforeIt) {
   node_.OpenU1();
   grpc::ClientContext context;
   auto stream = stub_->CheckStream(&context);
@@ -200,7 +203,7 @@ TEST_F(CheckServerTest, EndsAStreamAtAMalformedRequestAfterTheAnswersBeforeIt) {
   EXPECT_THAT(status.error_message(), HasSubstr("client_ip"));
 }
 
-TEST_F(CheckServerTest, OutlivesAStreamWhoseCallerVanishes) {
+TEST_P(CheckServerTest, OutlivesAStreamWhoseCallerVanishes) {
   node_.OpenU1();
   for (int i = 0; i < 20; ++i) {
     grpc::ClientContext context;
@@ -212,7 +215,7 @@ TEST_F(CheckServerTest, OutlivesAStreamWhoseCallerVanishes) {
   EXPECT_EQ(Check(Request("b1")).verdict(), v1::VERDICT_ALLOW);
 }
 
-TEST_F(CheckServerTest, AnswersManyCallersAtOnce) {
+TEST_P(CheckServerTest, AnswersManyCallersAtOnce) {
   node_.OpenU1();
   std::vector<std::thread> callers;
   for (int i = 0; i < 8; ++i) {
@@ -232,7 +235,7 @@ TEST_F(CheckServerTest, AnswersManyCallersAtOnce) {
               HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",operation=\"DOWNLOAD\"} 1600\n"));
 }
 
-TEST_F(CheckServerTest, CountsAReportOnce) {
+TEST_P(CheckServerTest, CountsAReportOnce) {
   node_.OpenU1();
   SetLimit limit;
   limit.limit_id = "l1";
@@ -261,7 +264,7 @@ TEST_F(CheckServerTest, CountsAReportOnce) {
   EXPECT_EQ(Check(upload).reason(), v1::REASON_QUOTA_EXCEEDED);
 }
 
-TEST_F(CheckServerTest, RefusesAReportOfLessThanNothing) {
+TEST_P(CheckServerTest, RefusesAReportOfLessThanNothing) {
   v1::ReportRequest report;
   report.add_usages();
   report.add_usages()->set_bytes_out(-1);
@@ -272,7 +275,7 @@ TEST_F(CheckServerTest, RefusesAReportOfLessThanNothing) {
   EXPECT_EQ(status.error_message(), "usages[1].bytes_out: wanted 0 or more, got -1");
 }
 
-TEST_F(CheckServerTest, SaysServingOnlyWhenToldTo) {
+TEST_P(CheckServerTest, SaysServingOnlyWhenToldTo) {
   EXPECT_EQ(HealthOf(channel_), "NOT_SERVING");
   EXPECT_EQ(HealthOf(channel_, "sluice.v1.Enforcement"), "NOT_SERVING");
   server_->SetServing(true);
@@ -282,12 +285,12 @@ TEST_F(CheckServerTest, SaysServingOnlyWhenToldTo) {
   EXPECT_EQ(HealthOf(channel_), "NOT_SERVING");
 }
 
-TEST_F(CheckServerTest, ReflectsItsServices) {
+TEST_P(CheckServerTest, ReflectsItsServices) {
   EXPECT_THAT(ReflectedServices(channel_),
               AllOf(HasSubstr("sluice.v1.Enforcement"), HasSubstr("grpc.health.v1.Health")));
 }
 
-TEST_F(CheckServerTest, LetsAStreamUnderWayFinishWhileItDrains) {
+TEST_P(CheckServerTest, LetsAStreamUnderWayFinishWhileItDrains) {
   node_.OpenU1();
   grpc::ClientContext context;
   auto stream = stub_->CheckStream(&context);
@@ -304,7 +307,7 @@ TEST_F(CheckServerTest, LetsAStreamUnderWayFinishWhileItDrains) {
   drain.join();  // long before its five minutes are over
 }
 
-TEST_F(CheckServerTest, CutsAStreamWhenTheGraceIsOver) {
+TEST_P(CheckServerTest, CutsAStreamWhenTheGraceIsOver) {
   grpc::ClientContext context;
   auto stream = stub_->CheckStream(&context);
   v1::CheckResponse response;
@@ -315,14 +318,14 @@ TEST_F(CheckServerTest, CutsAStreamWhenTheGraceIsOver) {
   EXPECT_FALSE(stream->Finish().ok());
 }
 
-TEST_F(CheckServerTest, RefusesASocketThatAnotherServerAnswers) {
-  const auto second = CheckServer::Start({.address = server_->address(), .threads = 1}, &node_.checker());
+TEST_P(CheckServerTest, RefusesASocketThatAnotherServerAnswers) {
+  const auto second = AnyServer::Start(GetParam(), {.address = server_->address(), .threads = 1}, &node_.checker());
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(second.status().message(), HasSubstr("another process listens on"));
   EXPECT_EQ(Check(Request("b1")).reason(), v1::REASON_NOT_READY);  // the first was not disturbed
 }
 
-TEST_F(CheckServerTest, ReplacesTheSocketOfAServerThatIsGone) {
+TEST_P(CheckServerTest, ReplacesTheSocketOfAServerThatIsGone) {
   const ListenAddress address = node_.folder().Socket("stale.sock");
   {
     // What a killed process leaves behind: a socket that nobody accepts on.
@@ -333,38 +336,41 @@ TEST_F(CheckServerTest, ReplacesTheSocketOfAServerThatIsGone) {
     ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
     close(fd);
   }
-  const auto server = CheckServer::Start({.address = address, .threads = 1}, &node_.checker());
+  const auto server = AnyServer::Start(GetParam(), {.address = address, .threads = 1}, &node_.checker());
   EXPECT_TRUE(server.ok()) << server.status();
 }
 
-TEST_F(CheckServerTest, LeavesAFileThatIsNoSocketAlone) {
+TEST_P(CheckServerTest, LeavesAFileThatIsNoSocketAlone) {
   const ListenAddress address = node_.folder().Socket("precious");
   std::ofstream(address.path) << "data";
-  const auto server = CheckServer::Start({.address = address, .threads = 1}, &node_.checker());
+  const auto server = AnyServer::Start(GetParam(), {.address = address, .threads = 1}, &node_.checker());
   EXPECT_EQ(server.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(std::filesystem::is_regular_file(address.path));
 }
 
-TEST_F(CheckServerTest, GivesItsSocketTheModeAskedFor) {
+TEST_P(CheckServerTest, GivesItsSocketTheModeAskedFor) {
   const ListenAddress address = node_.folder().Socket("mode.sock");
-  const auto server = CheckServer::Start({.address = address, .mode = 0640, .threads = 1}, &node_.checker());
+  const auto server = AnyServer::Start(GetParam(), {.address = address, .mode = 0640, .threads = 1}, &node_.checker());
   ASSERT_TRUE(server.ok()) << server.status();
   struct stat info;
   ASSERT_EQ(stat(address.path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0640u);
 }
 
-TEST_F(CheckServerTest, ListensOnTcpToo) {
+TEST_P(CheckServerTest, ListensOnTcpToo) {
   ListenAddress address;
   address.host = "127.0.0.1";
-  const auto server = CheckServer::Start({.address = address, .threads = 1}, &node_.checker());
+  const auto server = AnyServer::Start(GetParam(), {.address = address, .threads = 1}, &node_.checker());
   ASSERT_TRUE(server.ok()) << server.status();
   EXPECT_GT((*server)->address().port, 0);
   stub_ = v1::Enforcement::NewStub(Connect((*server)->address()));
   EXPECT_EQ(Check(Request("b1")).reason(), v1::REASON_NOT_READY);
-  const auto second = CheckServer::Start({.address = (*server)->address(), .threads = 1}, &node_.checker());
+  const auto second = AnyServer::Start(GetParam(), {.address = (*server)->address(), .threads = 1}, &node_.checker());
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
 }
+
+INSTANTIATE_TEST_SUITE_P(Both, CheckServerTest, testing::Values(ServedBy::kOwn, ServedBy::kGrpc),
+                         [](const auto& test) { return NameOf(test.param); });
 
 }  // namespace
 }  // namespace sluice

@@ -68,7 +68,7 @@ ROOMS = {
 SERVER_PARTS = {
     "listen": Room("enforcement, proto, metrics and what stands directly in server/, log/ included",
                    ("enforcement", "metrics", "proto", "server/", "server/log"),
-                   (*GRPC, *PROTOBUF, *SYSTEM)),
+                   (*GRPC, *PROTOBUF, *SYSTEM, "nghttp2/")),
     "doors": Room("enforcement, proto, listen/ and log/: a door only translates",
                   ("enforcement", "proto", "server/", "server/listen", "server/log"), (*GRPC, *PROTOBUF, *SYSTEM)),
     "admin": Room("enforcement, proto, store, listen/ and log/",

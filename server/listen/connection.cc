@@ -1,0 +1,134 @@
+#include "server/listen/connection.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "server/listen/http1_session.h"
+#include "server/listen/http2_session.h"
+
+namespace sluice {
+namespace {
+
+// A peer that does not take its answers is not read from, above this; and cut after so long without taking any.
+constexpr size_t kUnsentBytesMax = size_t{1} << 20;
+constexpr absl::Duration kUnsentPatience = absl::Seconds(30);
+// How long, and how much, a peer may still send after the end was told.
+constexpr absl::Duration kLingerMax = absl::Seconds(2);
+constexpr size_t kDiscardedMax = size_t{4} << 20;
+
+bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+}  // namespace
+
+Connection::Connection(int fd, const Router* router, const SessionLimits* limits, MonotonicTime now)
+    : fd_(fd), router_(router), limits_(limits), since_(now) {}
+
+Connection::~Connection() { close(fd_); }
+
+void Connection::Recognise(absl::string_view front, MonotonicTime now) {
+  constexpr absl::string_view kPreface = http2::kPreface;
+  const size_t size = std::min(front.size(), kPreface.size());
+  if (front.substr(0, size) != kPreface.substr(0, size)) {
+    session_ = std::make_unique<Http1Session>(router_, limits_, now);
+  } else if (size == kPreface.size()) {
+    session_ = std::make_unique<http2::Http2Session>(router_, limits_, now);
+  } else {
+    return;
+  }
+  if (draining_) session_->Drain(now);
+}
+
+bool Connection::OnReadable(absl::Span<char> scratch, MonotonicTime now) {
+  if (lingering_) return Discard(scratch);
+  if (peer_done_) return Send(now);
+  const size_t before = unread_.size();
+  if (before > 0) memcpy(scratch.data(), unread_.data(), before);
+  const ssize_t got = recv(fd_, scratch.data() + before, scratch.size() - before, 0);
+  if (got < 0) return WouldBlock();
+  if (got == 0) {  // the peer sends nothing more, and may still take what it asked for
+    peer_done_ = true;
+    return Send(now);
+  }
+  const size_t size = before + static_cast<size_t>(got);
+  if (session_ == nullptr) Recognise({scratch.data(), size}, now);
+  const size_t taken = session_ == nullptr ? 0 : session_->Receive(scratch.subspan(0, size), now);
+  if (size - taken > Session::kUnreadBytesMax) return false;  // a session never lets it come to this
+  if (taken < size || before > 0) unread_.assign(scratch.data() + taken, size - taken);
+  return Send(now);
+}
+
+bool Connection::Discard(absl::Span<char> scratch) {
+  const ssize_t got = recv(fd_, scratch.data(), scratch.size(), 0);
+  if (got < 0) return WouldBlock();
+  discarded_ += static_cast<size_t>(got);
+  return got > 0 && discarded_ <= kDiscardedMax;
+}
+
+bool Connection::OnWritable(MonotonicTime now) { return Send(now); }
+
+bool Connection::Send(MonotonicTime now) {
+  if (session_ == nullptr || lingering_) return !peer_done_;
+  std::string& out = session_->out();
+  while (sent_ < out.size()) {
+    const ssize_t took = send(fd_, out.data() + sent_, out.size() - sent_, MSG_NOSIGNAL);
+    if (took < 0) {
+      if (errno == EINTR) continue;
+      if (!WouldBlock()) return false;
+      // Not at the front of a long string again and again.
+      if (sent_ > out.size() / 2) {
+        out.erase(0, sent_);
+        sent_ = 0;
+      }
+      return true;
+    }
+    since_ = now;
+    sent_ += static_cast<size_t>(took);
+  }
+  if (out.capacity() > kUnsentBytesMax) {
+    std::string().swap(out);
+  } else {
+    out.clear();
+  }
+  sent_ = 0;
+  if (peer_done_) return false;
+  if (!session_->finished()) return true;
+  // close() with bytes unread would reset the connection, and could take the last answer with it.
+  if (shutdown(fd_, SHUT_WR) != 0) return false;
+  lingering_ = true;
+  since_ = now;
+  return true;
+}
+
+bool Connection::Tick(MonotonicTime now) {
+  if (lingering_) return Between(since_, now) <= kLingerMax;
+  if (session_ == nullptr) return Between(since_, now) <= limits_->request_max;
+  const bool waits = sent_ < session_->out().size();
+  if (waits && Between(since_, now) > kUnsentPatience) return false;
+  session_->Tick(now);
+  if (!waits) since_ = now;  // the patience begins with what is sent now
+  return Send(now);
+}
+
+bool Connection::OnWatchedChanged(MonotonicTime now) {
+  if (session_ != nullptr) session_->OnWatchedChanged();
+  return Send(now);
+}
+
+bool Connection::Drain(MonotonicTime now) {
+  draining_ = true;
+  if (session_ == nullptr) return !unread_.empty();  // nothing was asked
+  session_->Drain(now);
+  return Send(now);
+}
+
+uint32_t Connection::wanted_events() const {
+  const size_t unsent = session_ == nullptr || lingering_ ? 0 : session_->out().size() - sent_;
+  return (unsent > 0 ? uint32_t{EPOLLOUT} : 0) | (unsent <= kUnsentBytesMax && !peer_done_ ? uint32_t{EPOLLIN} : 0);
+}
+
+}  // namespace sluice

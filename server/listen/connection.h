@@ -1,0 +1,64 @@
+// One accepted socket and the session that it turns out to speak. For event_loop.cc: no epoll here, and no thread.
+#ifndef SLUICE_SERVER_LISTEN_CONNECTION_H_
+#define SLUICE_SERVER_LISTEN_CONNECTION_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/types/span.h"
+#include "server/listen/router.h"
+#include "server/listen/session.h"
+
+namespace sluice {
+
+// The first bytes say what is spoken: the preface of HTTP/2, else HTTP/1.1.
+class Connection {
+ public:
+  // Owns `fd`, which does not block. Both pointers must outlive the connection.
+  Connection(int fd, const Router* router, const SessionLimits* limits, MonotonicTime now);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Each does what can be done without waiting, and returns whether the connection goes on; else it is to be destroyed.
+  // `scratch` is memory for what is read, of kScratchBytes; connections of a thread share it.
+  bool OnReadable(absl::Span<char> scratch, MonotonicTime now);
+  bool OnWritable(MonotonicTime now);
+  bool Tick(MonotonicTime now);
+  bool OnWatchedChanged(MonotonicTime now);
+  bool Drain(MonotonicTime now);
+
+  // What is to be waited for: a set of EPOLLIN and EPOLLOUT.
+  uint32_t wanted_events() const;
+  bool has_deadlines() const { return session_ != nullptr && session_->has_deadlines(); }
+  int fd() const { return fd_; }
+  // Of the driver: what it waits for now, and whether it is done with this one.
+  uint32_t events = 0;
+  bool gone = false;
+
+  static constexpr size_t kScratchBytes = size_t{128} << 10;
+
+ private:
+  // Makes the session, once enough is there to tell which.
+  void Recognise(absl::string_view front, MonotonicTime now);
+  bool Discard(absl::Span<char> scratch);
+  // Sends what can be sent, and ends what is finished.
+  bool Send(MonotonicTime now);
+
+  const int fd_;
+  const Router* const router_;
+  const SessionLimits* const limits_;
+  std::unique_ptr<Session> session_;
+  std::string unread_;   // the front of what did not come whole
+  size_t sent_ = 0;      // of session_->out()
+  MonotonicTime since_;  // accepted; or the peer last took something; or the end began
+  bool draining_ = false;
+  bool peer_done_ = false;  // it has shut its side
+  bool lingering_ = false;  // all is sent and the end is told: waits for the peer's, so that the last answer arrives
+  size_t discarded_ = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_LISTEN_CONNECTION_H_

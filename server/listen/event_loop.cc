@@ -1,0 +1,229 @@
+#include "server/listen/event_loop.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+constexpr absl::Duration kTick = absl::Seconds(1);
+constexpr int kEventsMax = 256;
+
+}  // namespace
+
+MonotonicTime MonotonicNow() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return {now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec};
+}
+
+absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* router, const SessionLimits* limits) {
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) return absl::ErrnoToStatus(errno, "epoll_create1");
+  const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake < 0) {
+    const int error = errno;
+    close(epoll);
+    return absl::ErrnoToStatus(error, "eventfd");
+  }
+  auto loop = std::unique_ptr<EventLoop>(new EventLoop(epoll, wake, router, limits));
+  if (absl::Status status = loop->Watch(wake, nullptr); !status.ok()) return status;
+  return loop;
+}
+
+EventLoop::EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits)
+    : epoll_(epoll), wake_(wake), router_(router), limits_(limits), scratch_(Connection::kScratchBytes) {}
+
+EventLoop::~EventLoop() {
+  if (thread_.joinable()) {
+    Drain(MonotonicTime{0});
+    Join();
+  }
+  for (const int fd : tasks_.adopted) close(fd);
+  close(wake_);
+  close(epoll_);
+}
+
+// The pointer of an event is its connection, null for the eventfd, this loop for what is watched.
+absl::Status EventLoop::Watch(int fd, std::function<void()> on_readable) {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  if (fd != wake_) {
+    event.data.ptr = this;
+    watched_ = fd;
+    on_readable_ = std::move(on_readable);
+  }
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
+  return absl::OkStatus();
+}
+
+void EventLoop::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void EventLoop::Wake() {
+  const uint64_t one = 1;
+  // Fails only where the counter is full, and then the loop wakes anyhow.
+  [[maybe_unused]] const ssize_t written = write(wake_, &one, sizeof one);
+}
+
+void EventLoop::Adopt(int fd) {
+  {
+    absl::MutexLock lock(&mutex_);
+    tasks_.adopted.push_back(fd);
+  }
+  connections_count_.fetch_add(1, std::memory_order_relaxed);
+  Wake();
+}
+
+void EventLoop::NotifyWatchers() {
+  {
+    absl::MutexLock lock(&mutex_);
+    tasks_.notify = true;
+  }
+  Wake();
+}
+
+void EventLoop::Drain(MonotonicTime deadline) {
+  {
+    absl::MutexLock lock(&mutex_);
+    tasks_.drain = true;
+    tasks_.deadline = deadline;
+  }
+  Wake();
+}
+
+void EventLoop::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void EventLoop::Run() {
+  epoll_event events[kEventsMax];
+  ticked_ = fine_ticked_ = MonotonicNow();
+  for (MonotonicTime now = ticked_; !draining_ || (!connections_.empty() && now < deadline_);) {
+    const int count = epoll_wait(epoll_, events, kEventsMax, PatienceMs(now));
+    now = MonotonicNow();
+    for (int i = 0; i < count; ++i) {
+      void* const data = events[i].data.ptr;
+      if (data == nullptr) {
+        TakeTasks(now);
+      } else if (data == this) {
+        if (!draining_) on_readable_();
+      } else {
+        auto* const connection = static_cast<Connection*>(data);
+        if (connection->gone) continue;
+        bool goes_on = true;
+        // An error is met by the read or the write.
+        if ((events[i].events & EPOLLOUT) != 0) goes_on = connection->OnWritable(now);
+        if (goes_on && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+          goes_on = connection->OnReadable(absl::MakeSpan(scratch_), now);
+        }
+        fine_ |= connection->has_deadlines();
+        Settle(connection, goes_on);
+      }
+    }
+    dead_.clear();
+    TickAll(now);
+  }
+  connections_count_.fetch_sub(static_cast<int>(connections_.size()), std::memory_order_relaxed);
+  connections_.clear();
+}
+
+int EventLoop::PatienceMs(MonotonicTime now) const {
+  absl::Duration patience = absl::InfiniteDuration();
+  if (!connections_.empty()) patience = kTick - Between(ticked_, now);
+  if (fine_) patience = std::min(patience, Session::kFineTick - Between(fine_ticked_, now));
+  if (draining_) patience = std::min(patience, Between(now, deadline_));
+  if (patience == absl::InfiniteDuration()) return -1;
+  return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(patience) + 1, 0, 60'000));
+}
+
+void EventLoop::TakeTasks(MonotonicTime now) {
+  uint64_t count;
+  [[maybe_unused]] const ssize_t got = read(wake_, &count, sizeof count);
+  Tasks tasks;
+  {
+    absl::MutexLock lock(&mutex_);
+    std::swap(tasks, tasks_);
+  }
+  for (const int fd : tasks.adopted) Serve(fd, now);
+  if (!tasks.notify && !tasks.drain) return;
+  std::vector<Connection*> all;
+  all.reserve(connections_.size());
+  for (const auto& [connection, owned] : connections_) all.push_back(connection);
+  if (tasks.notify) {
+    for (Connection* const connection : all) {
+      Settle(connection, connection->OnWatchedChanged(now));
+    }
+  }
+  if (tasks.drain) {
+    draining_ = true;
+    deadline_ = tasks.deadline;
+    if (watched_ >= 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, std::exchange(watched_, -1), nullptr);
+    for (Connection* const connection : all) {
+      if (!connection->gone) Settle(connection, connection->Drain(now));
+    }
+  }
+}
+
+void EventLoop::Serve(int fd, MonotonicTime now) {
+  auto owned = std::make_unique<Connection>(fd, router_, limits_, now);
+  Connection* const connection = owned.get();
+  connection->events = connection->wanted_events();
+  epoll_event event = {};
+  event.events = connection->events;
+  event.data.ptr = connection;
+  if (draining_ || epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+    connections_count_.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  if (connections_.empty()) ticked_ = now;
+  connections_.emplace(connection, std::move(owned));
+}
+
+void EventLoop::Settle(Connection* connection, bool goes_on) {
+  if (!goes_on) {
+    const auto found = connections_.find(connection);
+    connection->gone = true;
+    dead_.push_back(std::move(found->second));
+    connections_.erase(found);
+    // Now, not when it is destroyed: no event of it is to come any more.
+    epoll_ctl(epoll_, EPOLL_CTL_DEL, connection->fd(), nullptr);
+    connections_count_.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  const uint32_t wanted = connection->wanted_events();
+  if (wanted == connection->events) return;
+  connection->events = wanted;
+  epoll_event event = {};
+  event.events = wanted;
+  event.data.ptr = connection;
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, connection->fd(), &event);
+}
+
+void EventLoop::TickAll(MonotonicTime now) {
+  const bool all = Between(ticked_, now) >= kTick;
+  const bool fine = fine_ && Between(fine_ticked_, now) >= Session::kFineTick;
+  if (!all && !fine) return;
+  if (all) ticked_ = now;
+  fine_ticked_ = now;
+  fine_ = false;
+  std::vector<Connection*> due;
+  for (const auto& [connection, owned] : connections_) {
+    if (all || connection->has_deadlines()) due.push_back(connection);
+  }
+  for (Connection* const connection : due) {
+    const bool goes_on = connection->Tick(now);
+    fine_ |= goes_on && connection->has_deadlines();
+    Settle(connection, goes_on);
+  }
+  dead_.clear();
+}
+
+}  // namespace sluice

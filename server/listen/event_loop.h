@@ -1,0 +1,90 @@
+// One thread with its connections: waits for sockets and time, and moves whatever can move. For listener.cc.
+#ifndef SLUICE_SERVER_LISTEN_EVENT_LOOP_H_
+#define SLUICE_SERVER_LISTEN_EVENT_LOOP_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "server/listen/connection.h"
+
+namespace sluice {
+
+// The monotonic clock of the machine.
+MonotonicTime MonotonicNow();
+
+class EventLoop {
+ public:
+  // Both must outlive the loop. RESOURCE_EXHAUSTED where the process may open no more files.
+  static absl::StatusOr<std::unique_ptr<EventLoop>> Create(const Router* router, const SessionLimits* limits);
+  ~EventLoop();  // cuts what is open
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  // Before Start: calls `on_readable` on the loop's thread whenever `fd`, which is borrowed, is readable.
+  absl::Status Watch(int fd, std::function<void()> on_readable);
+  void Start();
+
+  // Any thread. Each is done on the loop's own, soon.
+  void Adopt(int fd);  // serves this socket from now on, and owns it
+  void NotifyWatchers();
+  // Stops to watch, drains every connection, cuts those that are left at `deadline`. The thread then ends.
+  void Drain(MonotonicTime deadline);
+  // After Drain. Blocks until the thread has ended.
+  void Join();
+
+  int connections() const { return connections_count_.load(std::memory_order_relaxed); }
+
+ private:
+  EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits);
+
+  struct Tasks {
+    std::vector<int> adopted;
+    bool notify = false;
+    bool drain = false;
+    MonotonicTime deadline;
+  };
+
+  void Run();
+  void TakeTasks(MonotonicTime now) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Wake();
+  void Serve(int fd, MonotonicTime now);
+  // Waits for what the connection wants now; or destroys it.
+  void Settle(Connection* connection, bool goes_on);
+  void TickAll(MonotonicTime now);
+  int PatienceMs(MonotonicTime now) const;
+
+  const int epoll_;
+  const int wake_;
+  const Router* const router_;
+  const SessionLimits* const limits_;
+  int watched_ = -1;
+  std::function<void()> on_readable_;
+  std::thread thread_;
+
+  absl::Mutex mutex_;
+  Tasks tasks_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<int> connections_count_{0};
+
+  // Of the loop's thread.
+  absl::flat_hash_map<Connection*, std::unique_ptr<Connection>> connections_;
+  // Destroyed in the middle of a batch of events, of which another may be meant for it.
+  std::vector<std::unique_ptr<Connection>> dead_;
+  std::vector<char> scratch_;
+  MonotonicTime ticked_;       // all of them
+  MonotonicTime fine_ticked_;  // those that have deadlines
+  bool fine_ = false;          // some connection has deadlines
+  bool draining_ = false;
+  MonotonicTime deadline_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_LISTEN_EVENT_LOOP_H_

@@ -1,0 +1,57 @@
+// A connection that speaks HTTP/1.1: keep-alive, pipelining, Expect: 100-continue, bodies by length or in chunks.
+#ifndef SLUICE_SERVER_LISTEN_HTTP1_SESSION_H_
+#define SLUICE_SERVER_LISTEN_HTTP1_SESSION_H_
+
+#include <string>
+
+#include "absl/types/optional.h"
+#include "server/listen/http1_parser.h"
+#include "server/listen/router.h"
+#include "server/listen/session.h"
+
+namespace sluice {
+
+// What cannot be answered by a handler is answered here: 400, 404, 408, 413, 417, 431, 501, 505. After a fault in the
+// framing the connection ends, since where the next request begins is not known.
+class Http1Session final : public Session {
+ public:
+  // Both must outlive the session.
+  Http1Session(const Router* router, const SessionLimits* limits, MonotonicTime now)
+      : router_(router), limits_(limits), since_(now) {}
+
+  size_t Receive(absl::Span<char> bytes, MonotonicTime now) override;
+  void Tick(MonotonicTime now) override;
+  void Drain(MonotonicTime now) override;
+
+ private:
+  enum class State : uint8_t { kHead, kBody, kChunks };
+
+  // Each returns how many bytes it took; zero = it wants more, or the session is finished.
+  size_t TakeHead(absl::Span<char> bytes);
+  size_t TakeBody(absl::string_view bytes);
+  size_t TakeChunks(absl::string_view bytes);
+
+  // The body is on its way: keeps the head beyond this call.
+  void AwaitBody(absl::Span<const char> head, bool begun);
+  void Answer(absl::string_view body);
+  void AppendResponse(const HttpResponse& response, bool keep_alive);
+  void Refuse(const Http1Fault& fault);
+
+  const Router* const router_;
+  const SessionLimits* const limits_;
+  State state_ = State::kHead;
+  size_t scanned_ = 0;      // of a head that is not whole yet
+  size_t empty_lines_ = 0;  // before a request
+  Http1Head head_;
+  std::string head_bytes_;  // what head_ views, while the body is awaited
+  std::string body_;
+  absl::optional<ChunkedReader> chunks_;
+  HttpResponse response_;
+  MonotonicTime since_;  // the first byte of the request under way; or the end of the last one
+  bool under_way_ = false;
+  bool draining_ = false;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_LISTEN_HTTP1_SESSION_H_

@@ -1,0 +1,223 @@
+// What is asked on a stream: gRPC calls and plain HTTP requests.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/listen/grpc_status.h"
+#include "server/listen/http2_session.h"
+
+namespace sluice::http2 {
+namespace {
+
+constexpr size_t kMessagePrefixBytes = 5;  // a byte that says whether it is compressed, four of length
+// Answers of a stream that its caller does not take: above this nothing more of it is read.
+constexpr size_t kUnsentMax = size_t{64} << 10;
+
+// The prefix of the message that was appended to `*out` behind room for it.
+void WritePrefix(size_t began, std::string* out) {
+  WriteUint32(static_cast<uint32_t>(out->size() - began - kMessagePrefixBytes), &(*out)[began + 1]);
+}
+
+}  // namespace
+
+void Http2Session::OnRequest(uint32_t id, bool end_stream, const RequestHead& head) {
+  Stream* const stream = streams_.Add(id);
+  stream->receive_window = kStreamWindow;
+  stream->send_window = peer_initial_window_;
+  stream->opened_ns = now_ns_;
+  stream->remote_closed = end_stream;
+  stream->content_length = head.content_length;
+  if (head.too_large) {
+    if (!head.is_grpc) return RefuseHttp(stream, 431);
+    return FinishGrpc(stream,
+                      absl::ResourceExhaustedError(absl::StrCat("header fields: at most ", limits_->header_bytes_max,
+                                                                " bytes and ", limits_->header_fields_max, " fields")));
+  }
+  if (!head.IsRequest() || (end_stream && head.content_length > 0)) {
+    return ResetStream(id, stream, ErrorCode::kProtocolError);
+  }
+  if (head.is_grpc) {
+    OnGrpcRequest(stream, end_stream, head);
+  } else {
+    OnHttpRequest(stream, end_stream, head);
+  }
+}
+
+void Http2Session::OnGrpcRequest(Stream* stream, bool end_stream, const RequestHead& head) {
+  if (route_generation_ != header_reader_.generation()) {
+    route_generation_ = header_reader_.generation();
+    route_ = router_->FindGrpc(head.path);
+  }
+  if (head.method != "POST") return FinishGrpc(stream, absl::InternalError("gRPC wants the method POST"));
+  if (route_ == nullptr) {
+    return FinishGrpc(stream, absl::UnimplementedError(absl::StrCat("no method ", head.path, " is served here")));
+  }
+  if (head.is_compressed) {
+    return FinishGrpc(stream, absl::UnimplementedError("grpc-encoding: wanted identity, messages as they are"));
+  }
+  stream->grpc = route_;
+  if (!head.grpc_timeout.empty()) {
+    const absl::optional<absl::Duration> timeout = ParseGrpcTimeout(head.grpc_timeout);
+    if (!timeout) {
+      return FinishGrpc(stream, absl::InternalError(absl::StrCat(
+                                    "grpc-timeout: wanted up to 8 digits and one of H, M, S, m, u, n; got '",
+                                    head.grpc_timeout, "'")));
+    }
+    // Days from now is never for a call.
+    stream->deadline_ns = now_ns_ + absl::ToInt64Nanoseconds(std::min(*timeout, absl::Hours(24 * 365)));
+    ++deadlines_;
+  }
+  if (!head.trace_parent.empty()) stream->trace_parent = head.trace_parent;
+  if (end_stream) OnBody(stream, {}, /*end_stream=*/true);
+}
+
+void Http2Session::OnBody(Stream* stream, absl::string_view data, bool end_stream) {
+  if (stream->grpc == nullptr) return OnHttpBody(stream, data, end_stream);
+  if (stream->ending) return;
+  switch (stream->grpc->flow) {
+    case GrpcRoute::Flow::kUnary:
+      return OnUnaryBody(stream, data, end_stream);
+    case GrpcRoute::Flow::kStream:
+      return PumpStream(stream, data);
+    case GrpcRoute::Flow::kWatch:
+      if (stream->watching) return;
+      if (Buffer(stream, data)) OnWatchBody(stream);
+      return;
+  }
+}
+
+bool Http2Session::Buffer(Stream* stream, absl::string_view data) {
+  if (buffered_ + data.size() > limits_->buffered_bytes_max) {
+    ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm);
+    return false;
+  }
+  buffered_ += data.size();
+  stream->body.append(data.data(), data.size());
+  return true;
+}
+
+absl::Status Http2Session::TakeMessage(absl::string_view bytes, absl::string_view* message, size_t* taken) const {
+  *taken = 0;
+  if (bytes.size() < kMessagePrefixBytes) return absl::OkStatus();
+  if (bytes[0] != 0) return absl::InternalError("a compressed message in a call without grpc-encoding");
+  const size_t size = ReadUint32(bytes.data() + 1);
+  if (size > limits_->message_bytes_max) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("message: at most ", limits_->message_bytes_max, " bytes, got ", size));
+  }
+  if (bytes.size() - kMessagePrefixBytes < size) return absl::OkStatus();
+  *message = bytes.substr(kMessagePrefixBytes, size);
+  *taken = kMessagePrefixBytes + size;
+  return absl::OkStatus();
+}
+
+void Http2Session::OnUnaryBody(Stream* stream, absl::string_view data, bool end_stream) {
+  const bool in_one_piece = end_stream && stream->body.empty();
+  if (!in_one_piece) {
+    if (!Buffer(stream, data)) return;
+    data = stream->body;
+  }
+  absl::string_view message;
+  size_t taken = 0;
+  if (absl::Status status = TakeMessage(data, &message, &taken); !status.ok()) {
+    return FinishGrpc(stream, std::move(status));
+  }
+  if (taken > 0 && data.size() > taken) {
+    return FinishGrpc(stream, absl::InternalError("wanted one message, got more behind it"));
+  }
+  if (!end_stream) return ReplenishStream(stream);
+  if (taken == 0) {
+    return FinishGrpc(
+        stream, absl::InternalError(absl::StrCat("wanted one message, got ", data.size(), " bytes that are none")));
+  }
+  AnswerUnary(stream, message);
+}
+
+void Http2Session::AnswerUnary(Stream* stream, absl::string_view message) {
+  if (stream->deadline_ns <= now_ns_) {
+    return FinishGrpc(stream, absl::DeadlineExceededError("the caller's deadline has passed"));
+  }
+  answers_.assign(kMessagePrefixBytes, '\0');
+  absl::Status status = stream->grpc->method->Call(message, {stream->trace_parent}, &answers_);
+  if (!status.ok()) return FinishGrpc(stream, std::move(status));
+  WritePrefix(0, &answers_);
+  SendGrpcHeaders(stream);
+  if (SendData(stream, answers_)) FinishGrpc(stream, absl::OkStatus());
+}
+
+void Http2Session::PumpStream(Stream* stream, absl::string_view data) {
+  const bool from_body = !stream->body.empty();
+  if (from_body) {
+    if (!Buffer(stream, data)) return;
+    data = stream->body;
+  }
+  absl::Status status;
+  answers_.clear();
+  size_t at = 0;
+  // Whether a message is left that only the peer's slowness keeps from being answered.
+  bool paused = false;
+  while (status.ok()) {
+    paused = stream->unsent_bytes() + answers_.size() > kUnsentMax;
+    absl::string_view message;
+    size_t taken = 0;
+    status = TakeMessage(data.substr(at), &message, &taken);
+    if (taken == 0 || paused) break;
+    at += taken;
+    const size_t began = answers_.size();
+    answers_.append(kMessagePrefixBytes, '\0');
+    status = stream->grpc->method->Call(message, {stream->trace_parent}, &answers_);
+    if (!status.ok()) {
+      answers_.resize(began);
+      break;
+    }
+    WritePrefix(began, &answers_);
+  }
+  const bool all_read = at == data.size();
+  if (from_body) {
+    buffered_ -= at;
+    stream->body.erase(0, at);
+  } else if (!all_read && !Buffer(stream, data.substr(at))) {
+    return;
+  }
+  if (!answers_.empty()) {
+    SendGrpcHeaders(stream);
+    if (!SendData(stream, answers_)) return;
+  }
+  if (!status.ok()) return FinishGrpc(stream, std::move(status));
+  if (paused) {
+    // Else Resume goes on, when the peer has taken what is waiting.
+    if (stream->unsent_bytes() == 0) PumpStream(stream, {});
+    return;
+  }
+  if (!stream->remote_closed) return ReplenishStream(stream);
+  FinishGrpc(stream, all_read ? absl::OkStatus() : absl::InternalError("the last message is not whole"));
+}
+
+void Http2Session::OnWatchBody(Stream* stream) {
+  absl::string_view message;
+  size_t taken = 0;
+  absl::Status status = TakeMessage(stream->body, &message, &taken);
+  if (!status.ok()) return FinishGrpc(stream, std::move(status));
+  if (taken == 0) {
+    if (stream->remote_closed) FinishGrpc(stream, absl::InternalError("wanted one message"));
+    return;
+  }
+  stream->question.assign(message.data(), message.size());
+  stream->watching = true;
+  ++watchers_;
+  SendGrpcHeaders(stream);
+  TellWatcher(stream);
+}
+
+void Http2Session::TellWatcher(Stream* stream) {
+  if (stream->ending || stream->unsent_bytes() > kUnsentMax) return;
+  answers_.assign(kMessagePrefixBytes, '\0');
+  absl::Status status = stream->grpc->method->Call(stream->question, {stream->trace_parent}, &answers_);
+  if (!status.ok()) return FinishGrpc(stream, std::move(status));
+  WritePrefix(0, &answers_);
+  if (answers_ == stream->last_answer) return;
+  stream->last_answer = answers_;
+  SendData(stream, answers_);
+}
+
+}  // namespace sluice::http2

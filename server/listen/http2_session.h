@@ -1,0 +1,161 @@
+// A connection that speaks HTTP/2 (RFC 9113), and gRPC on it: the frame loop, the streams, flow control both ways.
+//
+// Frames are read where they lie and answers written behind one another, so that whatever came in one read is answered
+// in one write. A unary call whose message came in one DATA frame is answered without a copy of it. Priorities are
+// ignored; nothing is pushed; compression is refused.
+#ifndef SLUICE_SERVER_LISTEN_HTTP2_SESSION_H_
+#define SLUICE_SERVER_LISTEN_HTTP2_SESSION_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "server/listen/hpack_writer.h"
+#include "server/listen/http2_frame.h"
+#include "server/listen/http2_headers.h"
+#include "server/listen/http2_stream.h"
+#include "server/listen/router.h"
+#include "server/listen/session.h"
+
+namespace sluice::http2 {
+
+class Http2Session final : public Session {
+ public:
+  // Both must outlive the session.
+  Http2Session(const Router* router, const SessionLimits* limits, MonotonicTime now);
+
+  size_t Receive(absl::Span<char> bytes, MonotonicTime now) override;
+  void Tick(MonotonicTime now) override;
+  void OnWatchedChanged() override;
+  void Drain(MonotonicTime now) override;
+  bool has_deadlines() const override { return deadlines_ > 0; }
+
+ private:
+  static constexpr uint32_t kStreamWindow = 1 << 20;
+  static constexpr int64_t kConnectionWindow = 8 << 20;
+
+  enum class DrainStep : uint8_t { kNone, kAnnounced, kLast };
+
+  // ---- Frames in: http2_session.cc. A fault of the connection ends it: Fail().
+  void OnFrame(const FrameHeader& frame, absl::string_view payload);
+  void OnData(const FrameHeader& frame, absl::string_view payload);
+  void OnHeaders(const FrameHeader& frame, absl::string_view payload);
+  void OnContinuation(const FrameHeader& frame, absl::string_view payload);
+  void OnPriority(const FrameHeader& frame, absl::string_view payload);
+  void OnRstStream(const FrameHeader& frame, absl::string_view payload);
+  void OnSettings(const FrameHeader& frame, absl::string_view payload);
+  bool OnSetting(uint16_t id, uint32_t value);
+  void OnPing(const FrameHeader& frame, absl::string_view payload);
+  void OnWindowUpdate(const FrameHeader& frame, absl::string_view payload);
+  void OnGoAway(const FrameHeader& frame, absl::string_view payload);
+  void OnHeaderBlock(uint32_t id, bool end_stream, absl::string_view block);
+  // Takes the padding off. False where there is more of it than payload, which ended the connection.
+  bool Unpad(const FrameHeader& frame, absl::string_view* payload);
+
+  // GOAWAY, and the end.
+  void Fail(ErrorCode code, absl::string_view what);
+  // RST_STREAM; `stream` may be null where it is not open.
+  void ResetStream(uint32_t id, Stream* stream, ErrorCode code);
+  // The second GOAWAY: what has come in by now is served, nothing else.
+  void EndDrain();
+  // Frames that cost their sender nothing and bring nobody forward: too many of them end the connection.
+  void OnNuisance(int weight);
+
+  // ---- Requests: http2_calls.cc. Each may end the stream, which is gone then.
+  void OnRequest(uint32_t id, bool end_stream, const RequestHead& head);
+  void OnGrpcRequest(Stream* stream, bool end_stream, const RequestHead& head);
+  void OnHttpRequest(Stream* stream, bool end_stream, const RequestHead& head);
+  void OnHttpBody(Stream* stream, absl::string_view data, bool end_stream);
+  void OnBody(Stream* stream, absl::string_view data, bool end_stream);
+  void OnUnaryBody(Stream* stream, absl::string_view data, bool end_stream);
+  // Answers whatever messages of a stream are whole, while the peer takes the answers.
+  void PumpStream(Stream* stream, absl::string_view data);
+  void OnWatchBody(Stream* stream);
+  void AnswerUnary(Stream* stream, absl::string_view message);
+  void AnswerHttp(Stream* stream, const RequestHead& head, absl::string_view body);
+  void RefuseHttp(Stream* stream, int status);
+  void SendHttpResponse(Stream* stream, bool with_body);
+  // Keeps `data` for later. False where the connection holds too much already: then the stream is gone.
+  bool Buffer(Stream* stream, absl::string_view data);
+  void TellWatcher(Stream* stream);
+  // The message at the front of `bytes`, and how much of `bytes` it takes; 0 = it is not whole. Not OK: refuse the
+  // call.
+  absl::Status TakeMessage(absl::string_view bytes, absl::string_view* message, size_t* taken) const;
+
+  // ---- Answers: http2_answers.cc.
+  void SendGrpcHeaders(Stream* stream);
+  // DATA now, as far as the windows let it through, the rest later. False where the stream is gone when this returns.
+  bool SendData(Stream* stream, absl::string_view data);
+  // Ends a call, once its DATA is out. The stream may be gone when this returns.
+  void FinishGrpc(Stream* stream, absl::Status status);
+  void Flush(Stream* stream);
+  void FlushAll();
+  // Flush, and then whatever waited for it. The stream may be gone when this returns.
+  void Resume(Stream* stream);
+  void SendTrailers(Stream* stream);
+  // A header block between BeginBlock and EndBlock is written straight into `out_`, behind room for its frame's header.
+  size_t BeginBlock();
+  void EndBlock(size_t began, uint32_t id, bool end_stream);
+  void AppendDataFrame(uint32_t id, absl::string_view data, bool end_stream);
+  // The answer is complete: lets the stream go, cutting off what the caller may still want to send.
+  void CloseAnswered(Stream* stream);
+  void Close(Stream* stream);
+  void ReplenishConnection();
+  void ReplenishStream(Stream* stream);
+
+  const Router* const router_;
+  const SessionLimits* const limits_;
+  HeaderReader header_reader_;
+  HpackWriter hpack_;
+  StreamTable streams_;
+  int64_t now_ns_ = 0;
+
+  bool preface_seen_ = false;
+  bool settings_seen_ = false;
+  uint32_t last_stream_ = 0;                 // the highest that the caller has opened
+  uint32_t promised_stream_ = kStreamIdMax;  // the last GOAWAY: nothing above it is served
+  // Streams that ended here before the caller had ended them: what is still on its way is no fault.
+  std::array<uint32_t, 64> cut_{};
+  size_t cut_next_ = 0;
+
+  // A header block that goes on in CONTINUATION frames.
+  uint32_t block_stream_ = 0;  // 0 = none
+  bool block_ends_stream_ = false;
+  bool block_depends_on_itself_ = false;
+  int block_frames_ = 0;
+  std::string block_;
+
+  int64_t receive_window_ = 0;  // of the connection
+  int64_t send_window_ = kDefaultWindow;
+  int64_t peer_initial_window_ = kDefaultWindow;
+  uint32_t peer_frame_bytes_max_ = kFrameBytesMax;
+  size_t buffered_ = 0;  // bodies and unsent answers of all streams
+
+  // The route of the last gRPC request, good for header blocks of that generation.
+  uint64_t route_generation_ = 0;
+  const GrpcRoute* route_ = nullptr;
+
+  int nuisance_ = 0;
+  int64_t nuisance_since_ns_ = 0;
+  int deadlines_ = 0;  // streams that have one
+  int watchers_ = 0;
+  int blocked_ = 0;  // streams with unsent DATA
+  int64_t last_received_ns_;
+  int64_t last_request_ns_;
+  int64_t partial_since_ns_ = 0;  // a frame or a header block is not whole since then; 0 = none is
+  int64_t ping_sent_ns_ = 0;      // 0 = none is out
+  int64_t drain_since_ns_ = 0;
+  DrainStep drain_ = DrainStep::kNone;
+
+  // Scratch memory.
+  std::string answers_;
+  HttpResponse response_;
+  std::vector<HttpHeader> headers_;
+};
+
+}  // namespace sluice::http2
+
+#endif  // SLUICE_SERVER_LISTEN_HTTP2_SESSION_H_

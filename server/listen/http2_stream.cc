@@ -1,0 +1,69 @@
+#include "server/listen/http2_stream.h"
+
+#include <algorithm>
+
+namespace sluice::http2 {
+namespace {
+
+// Memory of a giant is not kept for the small ones that follow.
+void Empty(std::string* text) {
+  constexpr size_t kKeptBytesMax = size_t{16} << 10;
+  if (text->capacity() > kKeptBytesMax) {
+    std::string().swap(*text);
+  } else {
+    text->clear();
+  }
+}
+
+}  // namespace
+
+void Stream::Reset() {
+  grpc = nullptr;
+  http = nullptr;
+  content_length = -1;
+  received = 0;
+  deadline_ns = kNoDeadline;
+  remote_closed = headers_sent = ending = ends_bare = watching = false;
+  Empty(&body);
+  Empty(&unsent);
+  Empty(&question);
+  Empty(&last_answer);
+  trace_parent.clear();
+  head.reset();
+  unsent_at = 0;
+  end_status = absl::OkStatus();
+}
+
+Stream* StreamTable::Add(uint32_t id) {
+  std::unique_ptr<Stream> stream;
+  if (spares_.empty()) {
+    stream = std::make_unique<Stream>();
+  } else {
+    stream = std::move(spares_.back());
+    spares_.pop_back();
+  }
+  stream->id = id;
+  last_ = stream.get();
+  streams_.emplace(id, std::move(stream));
+  return last_;
+}
+
+void StreamTable::Remove(Stream* stream) {
+  if (last_ == stream) last_ = nullptr;
+  const auto found = streams_.find(stream->id);
+  std::unique_ptr<Stream> removed = std::move(found->second);
+  streams_.erase(found);
+  if (spares_.size() >= kSparesMax) return;
+  removed->Reset();
+  spares_.push_back(std::move(removed));
+}
+
+std::vector<uint32_t> StreamTable::Ids() const {
+  std::vector<uint32_t> ids;
+  ids.reserve(streams_.size());
+  for (const auto& [id, stream] : streams_) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+}  // namespace sluice::http2

@@ -1,0 +1,86 @@
+// One stream of an HTTP/2 connection, and the table of those that are open. For http2_session.h.
+#ifndef SLUICE_SERVER_LISTEN_HTTP2_STREAM_H_
+#define SLUICE_SERVER_LISTEN_HTTP2_STREAM_H_
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "server/listen/http2_headers.h"
+#include "server/listen/router.h"
+
+namespace sluice::http2 {
+
+inline constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
+
+struct Stream {
+  uint32_t id = 0;
+  // Exactly one is set, or neither, where a plain HTTP path is unknown.
+  const GrpcRoute* grpc = nullptr;
+  HttpHandler* http = nullptr;
+
+  // Of the caller.
+  int64_t receive_window = 0;
+  int64_t content_length = -1;  // as announced; -1 = not
+  int64_t received = 0;         // bytes of DATA, without padding
+  int64_t deadline_ns = kNoDeadline;
+  int64_t opened_ns = 0;
+  bool remote_closed = false;
+  std::string body;  // what came and is not dealt with yet
+  std::string trace_parent;
+  std::unique_ptr<RequestHead> head;  // of a plain HTTP request whose body is awaited
+
+  // Of the answer.
+  int64_t send_window = 0;
+  bool headers_sent = false;
+  std::string unsent;  // DATA that the peer's windows do not let through yet
+  size_t unsent_at = 0;
+  bool ending = false;      // once `unsent` is out
+  bool ends_bare = false;   // without trailers: plain HTTP
+  absl::Status end_status;  // for the trailers
+
+  // A watch: what was asked, and what was said last.
+  bool watching = false;
+  std::string question, last_answer;
+
+  size_t unsent_bytes() const { return unsent.size() - unsent_at; }
+  void Reset();
+};
+
+// Streams by number. Those that are over are kept for the next ones, for their memory.
+class StreamTable {
+ public:
+  // Null where it is not open.
+  Stream* Find(uint32_t id) {
+    if (last_ != nullptr && last_->id == id) return last_;
+    const auto found = streams_.find(id);
+    return found == streams_.end() ? nullptr : (last_ = found->second.get());
+  }
+  // REQUIRES: not there.
+  Stream* Add(uint32_t id);
+  void Remove(Stream* stream);
+  size_t size() const { return streams_.size(); }
+
+  // Of all that are open, in no order. `use` must not add or remove any.
+  template <typename Use>
+  void ForEach(const Use& use) {
+    for (const auto& [id, stream] : streams_) use(stream.get());
+  }
+  // Their numbers, ascending: for whoever adds or removes on the way.
+  std::vector<uint32_t> Ids() const;
+
+ private:
+  static constexpr size_t kSparesMax = 128;
+  absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<Stream>> spares_;
+  Stream* last_ = nullptr;
+};
+
+}  // namespace sluice::http2
+
+#endif  // SLUICE_SERVER_LISTEN_HTTP2_STREAM_H_

@@ -1,0 +1,67 @@
+// One connection's protocol, without its socket: bytes in, bytes out, and time as a value. HTTP/1.1 and HTTP/2 are each
+// one; what drives them is event_loop.cc, a test or a fuzzer.
+#ifndef SLUICE_SERVER_LISTEN_SESSION_H_
+#define SLUICE_SERVER_LISTEN_SESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "enforcement/check.h"
+
+namespace sluice {
+
+// What a peer may ask of a connection. Everything past a bound is refused, and says so.
+struct SessionLimits {
+  size_t header_bytes_max = size_t{16} << 10;      // of one request, as HTTP/2 counts: 32 more for each field
+  size_t header_fields_max = 128;                  // of one request
+  size_t message_bytes_max = size_t{16} << 20;     // of one gRPC message: a batch of 1,024 checks with keys of 4 kB
+  size_t body_bytes_max = size_t{1} << 20;         // of one plain HTTP request
+  size_t buffered_bytes_max = size_t{32} << 20;    // of one connection: messages not yet whole, answers not yet taken
+  uint32_t streams_max = 1024;                     // at once on one HTTP/2 connection
+  absl::Duration request_max = absl::Seconds(30);  // from the first byte of a request, or of a frame, to its last
+  absl::Duration idle_max = absl::Minutes(10);     // without a request
+  absl::Duration ping_after = absl::Minutes(1);    // of silence on HTTP/2: asks whether the peer is there
+  absl::Duration ping_patience = absl::Seconds(20);
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Takes what has arrived and returns how much of it is done with; the rest is to come again, at the front, together
+  // with what follows it. May change `bytes`. Never wants more than kUnreadBytesMax before it takes some.
+  virtual size_t Receive(absl::Span<char> bytes, MonotonicTime now) = 0;
+
+  // Time has passed: cuts what took too long. About every second; every kFineTick while has_deadlines().
+  virtual void Tick(MonotonicTime now) = 0;
+
+  // What watchers wait for may have changed.
+  virtual void OnWatchedChanged() {}
+
+  // Finishes what is under way, takes nothing new, then ends.
+  virtual void Drain(MonotonicTime now) = 0;
+
+  virtual bool has_deadlines() const { return false; }
+
+  // What is to be sent. The driver takes it away from the front.
+  std::string& out() { return out_; }
+  // Nothing follows: when `out` has been sent, the connection is to be closed.
+  bool finished() const { return finished_; }
+
+  static constexpr size_t kUnreadBytesMax = size_t{48} << 10;
+  static constexpr absl::Duration kFineTick = absl::Milliseconds(20);
+
+ protected:
+  std::string out_;
+  bool finished_ = false;
+};
+
+// How long it is from `since` to `now`.
+inline absl::Duration Between(MonotonicTime since, MonotonicTime now) { return absl::Nanoseconds(now.ns - since.ns); }
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_LISTEN_SESSION_H_

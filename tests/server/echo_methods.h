@@ -1,0 +1,60 @@
+// Methods and handlers that tests of the listener call.
+#ifndef SLUICE_TESTS_SERVER_ECHO_METHODS_H_
+#define SLUICE_TESTS_SERVER_ECHO_METHODS_H_
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/listen/router.h"
+
+namespace sluice {
+
+// Answers with what it was asked; "fail:TEXT" with INVALID_ARGUMENT and TEXT; "size:N" with N bytes; "trace" with the
+// trace parent.
+class EchoMethod final : public UnaryMethod {
+ public:
+  absl::Status Call(absl::string_view request, const CallContext& context, std::string* response) override {
+    ++calls;
+    if (absl::StartsWith(request, "fail:")) return absl::InvalidArgumentError(request.substr(5));
+    if (absl::StartsWith(request, "size:")) {
+      response->append(static_cast<size_t>(atol(std::string(request.substr(5)).c_str())), 'x');
+    } else if (request == "trace") {
+      absl::StrAppend(response, context.trace_parent);
+    } else {
+      absl::StrAppend(response, request);
+    }
+    return absl::OkStatus();
+  }
+  int calls = 0;
+};
+
+// Says what it was asked, in the body and in headers.
+class EchoHandler final : public HttpHandler {
+ public:
+  void Answer(const HttpRequest& request, HttpResponse* response) override {
+    ++calls;
+    response->status = status;
+    response->headers.emplace_back("x-echo", std::string(request.Header("x-ask")));
+    response->body = absl::StrCat(request.method, " ", request.target, " ", request.host, " ", request.body);
+  }
+  int calls = 0;
+  int status = 200;
+};
+
+struct EchoRoutes {
+  EchoRoutes() {
+    router.AddGrpc("/t.T/Unary", &method);
+    router.AddGrpc("/t.T/Stream", &method, GrpcRoute::Flow::kStream);
+    router.AddGrpc("/t.T/Watch", &method, GrpcRoute::Flow::kWatch);
+    router.AddHttp("/echo", &handler);
+    router.AddHttpPrefix("/deep/", &handler);
+  }
+  EchoMethod method;
+  EchoHandler handler;
+  Router router;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_SERVER_ECHO_METHODS_H_

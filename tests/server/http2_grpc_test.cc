@@ -1,0 +1,313 @@
+// gRPC on an Http2Session: statuses, deadlines, streams, watches, draining, and callers that mean no good.
+#include "absl/strings/match.h"
+#include "echo_methods.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "http2_peer.h"
+#include "server/listen/grpc_status.h"
+
+namespace sluice::http2 {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Http2GrpcTest : public testing::Test {
+ protected:
+  Http2GrpcTest() { peer_.Greet(); }
+  ~Http2GrpcTest() override { EXPECT_TRUE(peer_.whole()); }
+
+  static std::string Headers(uint32_t stream, const std::string& path, Fields more = {}) {
+    return FrameBytes(FrameType::kHeaders, kEndHeaders, stream, Block(GrpcFields(path, std::move(more))));
+  }
+  static std::string Data(uint32_t stream, absl::string_view bytes, bool end = false) {
+    return FrameBytes(FrameType::kData, end ? kEndStream : 0, stream, bytes);
+  }
+  // The frame that ends `stream`, of which grpc-status is this.
+  static Frame ExpectStatus(const std::vector<Frame>& frames, uint32_t stream, absl::StatusCode code) {
+    for (const Frame& frame : frames) {
+      if (frame.header.stream != stream || !frame.ends_stream() || frame.type() != FrameType::kHeaders) continue;
+      EXPECT_EQ(frame.field("grpc-status"), absl::StrCat(static_cast<int>(code))) << frame.field("grpc-message");
+      return frame;
+    }
+    ADD_FAILURE() << "stream " << stream << " did not end";
+    return {};
+  }
+
+  EchoRoutes routes_;
+  Http2Peer peer_{&routes_.router};
+};
+
+TEST_F(Http2GrpcTest, AnswersACallWithHeadersDataAndTrailers) {
+  for (uint32_t stream = 1; stream < 9; stream += 2) {  // the table of the connection is used from the second on
+    const std::vector<Frame> frames = peer_.Send(peer_.Call(stream, "/t.T/Unary", "hello"));
+    ASSERT_EQ(frames.size(), 3u);
+    EXPECT_EQ(frames[0].field(":status"), "200");
+    EXPECT_EQ(frames[0].field("content-type"), "application/grpc");
+    EXPECT_EQ(frames[1].payload, Message("hello"));
+    EXPECT_EQ(frames[2].field("grpc-status"), "0");
+    EXPECT_TRUE(frames[2].ends_stream());
+    if (stream > 1) {
+      EXPECT_EQ(frames[0].payload.size() + frames[2].payload.size(), 3u);
+    }
+  }
+}
+
+TEST_F(Http2GrpcTest, ReadsARepeatedBlockOfReferencesOnce) {
+  // The second time all fields are in the peer's table; :path is index 62 of it.
+  std::string block;
+  for (const auto& [name, value] : GrpcFields("/t.T/Unary")) {
+    block += absl::StrCat("\x40", std::string(1, static_cast<char>(name.size())), name,
+                          std::string(1, static_cast<char>(value.size())), value);
+  }
+  const std::string repeated = "\xc3\xc2\xc1\xc0\xbf\xbe";
+  uint32_t stream = 1;
+  for (const std::string& each : {block, repeated, repeated, repeated}) {
+    const std::vector<Frame> frames =
+        peer_.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, stream, each) + Data(stream, Message("x"), true));
+    EXPECT_EQ(First(frames, FrameType::kData, stream).payload, Message("x"));
+    stream += 2;
+  }
+  // Another field in the table moves the rest: the same bytes mean something else now.
+  const std::string moved = "\x40\x05:path\x0b/t.T/Absent";
+  peer_.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, stream, moved + repeated) + Data(stream, Message("x"), true));
+  const std::vector<Frame> frames = peer_.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, stream + 2, repeated));
+  EXPECT_EQ(First(frames, FrameType::kRstStream).code(), ErrorCode::kProtocolError);
+}
+
+TEST_F(Http2GrpcTest, AnswersAnErrorWithTrailersOnly) {
+  const std::vector<Frame> frames = peer_.Send(peer_.Call(1, "/t.T/Unary", "fail:50% of\nwhat"));
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].field(":status"), "200");
+  const Frame end = ExpectStatus(frames, 1, absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(end.field("grpc-message"), "50%25 of%0Awhat");
+}
+
+TEST_F(Http2GrpcTest, RefusesWhatItDoesNotServeBeforeTheMessageComes) {
+  std::vector<Frame> frames = peer_.Send(Headers(1, "/t.T/None"));
+  ExpectStatus(frames, 1, absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(First(frames, FrameType::kRstStream).code(), ErrorCode::kNoError);
+  frames = peer_.Send(Headers(3, "/t.T/Unary", {{"grpc-encoding", "gzip"}}));
+  EXPECT_EQ(ExpectStatus(frames, 3, absl::StatusCode::kUnimplemented).field("grpc-accept-encoding"), "identity");
+  frames = peer_.Send(Headers(5, "/t.T/Unary", {{"grpc-timeout", "soon"}}));
+  ExpectStatus(frames, 5, absl::StatusCode::kInternal);
+  // What is still on its way to them is no fault.
+  EXPECT_TRUE(peer_.Send(Data(1, Message("x")) + Data(3, Message("x"), true)).empty());
+  EXPECT_EQ(routes_.method.calls, 0);
+}
+
+TEST_F(Http2GrpcTest, TakesIdentityAndSubtypesOfGrpc) {
+  const std::vector<Frame> frames =
+      peer_.Send(Headers(1, "/t.T/Unary", {{"grpc-encoding", "identity"}}) + Data(1, Message("x"), true));
+  ExpectStatus(frames, 1, absl::StatusCode::kOk);
+  Fields fields = GrpcFields("/t.T/Unary");
+  fields.back().second = "application/grpc+proto";
+  ExpectStatus(peer_.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, 3, Block(fields)) + Data(3, Message(""), true)),
+               3, absl::StatusCode::kOk);
+}
+
+TEST_F(Http2GrpcTest, WantsExactlyOneMessageOfAUnaryCall) {
+  ExpectStatus(peer_.Send(Headers(1, "/t.T/Unary") + Data(1, "", true)), 1, absl::StatusCode::kInternal);
+  ExpectStatus(peer_.Send(Headers(3, "/t.T/Unary") + Data(3, Message("a") + Message("b"), true)), 3,
+               absl::StatusCode::kInternal);
+  ExpectStatus(peer_.Send(Headers(5, "/t.T/Unary") + Data(5, Message("abc").substr(0, 6), true)), 5,
+               absl::StatusCode::kInternal);
+  std::string compressed = Message("a");
+  compressed[0] = 1;
+  ExpectStatus(peer_.Send(Headers(7, "/t.T/Unary") + Data(7, compressed, true)), 7, absl::StatusCode::kInternal);
+  EXPECT_EQ(routes_.method.calls, 0);
+}
+
+TEST_F(Http2GrpcTest, ReadsAMessageInPieces) {
+  const std::string message = Message("in pieces");
+  std::string bytes = Headers(1, "/t.T/Unary");
+  for (const char c : message) bytes += Data(1, absl::string_view(&c, 1));
+  const std::vector<Frame> frames = peer_.Send(bytes + Data(1, "", true));
+  EXPECT_EQ(First(frames, FrameType::kData).payload, message);
+}
+
+TEST_F(Http2GrpcTest, RefusesAMessageOverItsBoundByItsPrefix) {
+  const std::vector<Frame> frames =
+      peer_.Send(Headers(1, "/t.T/Unary") + Data(1, std::string(1, '\0') + Number(17 << 20)));
+  EXPECT_THAT(ExpectStatus(frames, 1, absl::StatusCode::kResourceExhausted).field("grpc-message"),
+              HasSubstr("at most 16777216 bytes, got 17825792"));
+}
+
+TEST_F(Http2GrpcTest, RefusesHeadersOverTheirBound) {
+  Fields many;
+  for (int i = 0; i < 150; ++i) many.emplace_back("x-" + std::to_string(i), "v");
+  ExpectStatus(peer_.Send(Headers(1, "/t.T/Unary", many)), 1, absl::StatusCode::kResourceExhausted);
+  // One of 17,000 bytes goes into two frames.
+  const std::string block = Block(GrpcFields("/t.T/Unary", {{"x", std::string(17000, 'v')}}));
+  ExpectStatus(peer_.Send(FrameBytes(FrameType::kHeaders, 0, 3, block.substr(0, 16000)) +
+                          FrameBytes(FrameType::kContinuation, kEndHeaders, 3, block.substr(16000))),
+               3, absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(Http2GrpcTest, HandsOnTheTraceParent) {
+  const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  EXPECT_EQ(First(peer_.Send(peer_.Call(1, "/t.T/Unary", "trace", {{"traceparent", trace}})), FrameType::kData).payload,
+            Message(trace));
+  EXPECT_EQ(First(peer_.Send(peer_.Call(3, "/t.T/Unary", "trace")), FrameType::kData).payload, Message(""));
+}
+
+TEST_F(Http2GrpcTest, KeepsDeadlines) {
+  // Passed when the message comes.
+  peer_.Send(Headers(1, "/t.T/Unary", {{"grpc-timeout", "50m"}}));
+  EXPECT_TRUE(peer_.session().has_deadlines());
+  ExpectStatus(peer_.Advance(absl::Milliseconds(60)), 1, absl::StatusCode::kDeadlineExceeded);
+  EXPECT_FALSE(peer_.session().has_deadlines());
+  // In time.
+  peer_.Send(Headers(3, "/t.T/Unary", {{"grpc-timeout", "1S"}}));
+  EXPECT_TRUE(peer_.Advance(absl::Milliseconds(900)).empty());
+  ExpectStatus(peer_.Send(Data(3, Message("x"), true)), 3, absl::StatusCode::kOk);
+  // Of none at all.
+  ExpectStatus(peer_.Send(peer_.Call(5, "/t.T/Unary", "x", {{"grpc-timeout", "0n"}})), 5,
+               absl::StatusCode::kDeadlineExceeded);
+  // A stream ends with its own.
+  peer_.Send(Headers(7, "/t.T/Stream", {{"grpc-timeout", "2S"}}) + Data(7, Message("x")));
+  ExpectStatus(peer_.Advance(absl::Seconds(3)), 7, absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(Http2GrpcTest, AnswersAStreamMessageByMessage) {
+  std::vector<Frame> frames =
+      peer_.Send(Headers(1, "/t.T/Stream") + Data(1, Message("a") + Message("b") + std::string(3, '\0')));
+  EXPECT_EQ(First(frames, FrameType::kData).payload, Message("a") + Message("b"));
+  frames = peer_.Send(Data(1, Message("c").substr(3)));  // behind the three bytes of its prefix that came before
+  EXPECT_EQ(First(frames, FrameType::kData).payload, Message("c"));
+  frames = peer_.Send(Headers(3, "/t.T/Stream") + Data(3, Message("a")) + Data(3, Message("fail:x") + Message("b")));
+  EXPECT_EQ(First(frames, FrameType::kData, 3).payload, Message("a"));
+  ExpectStatus(frames, 3, absl::StatusCode::kInvalidArgument);
+  frames = peer_.Send(Headers(5, "/t.T/Stream") + Data(5, Message("a"), true));
+  EXPECT_EQ(First(frames, FrameType::kData, 5).payload, Message("a"));
+  ExpectStatus(frames, 5, absl::StatusCode::kOk);
+  ExpectStatus(peer_.Send(Headers(7, "/t.T/Stream") + Data(7, "\1\2", true)), 7, absl::StatusCode::kInternal);
+}
+
+TEST_F(Http2GrpcTest, ReadsNoFurtherWhileAnswersAreNotTaken) {
+  peer_.Send(Headers(1, "/t.T/Stream"));
+  std::string questions;
+  for (int i = 0; i < 200; ++i) questions += Message("size:10000");
+  peer_.Send(Data(1, questions));
+  const int calls = routes_.method.calls;
+  EXPECT_LT(calls, 30);  // 65,535 bytes of window, and 65,536 kept
+  peer_.Send(FrameBytes(FrameType::kWindowUpdate, 0, 0, Number(10'000'000)));
+  std::vector<Frame> frames =
+      peer_.Send(FrameBytes(FrameType::kWindowUpdate, 0, 1, Number(10'000'000)) + Data(1, "", true));
+  EXPECT_EQ(routes_.method.calls, 200);
+  ExpectStatus(frames, 1, absl::StatusCode::kOk);
+}
+
+TEST_F(Http2GrpcTest, TellsWatchersOnlyWhatHasChanged) {
+  std::vector<Frame> frames = peer_.Send(Headers(1, "/t.T/Watch") + Data(1, Message("same"), true));
+  EXPECT_EQ(First(frames, FrameType::kData).payload, Message("same"));
+  EXPECT_FALSE(First(frames, FrameType::kData).ends_stream());
+  peer_.session().OnWatchedChanged();
+  EXPECT_TRUE(peer_.Take().empty());
+  EXPECT_EQ(routes_.method.calls, 2);
+}
+
+TEST_F(Http2GrpcTest, DrainsInTwoSteps) {
+  peer_.Send(Headers(1, "/t.T/Unary"));
+  peer_.session().Drain(peer_.now());
+  std::vector<Frame> frames = peer_.Take();
+  EXPECT_EQ(ReadUint32(First(frames, FrameType::kGoAway).payload.data()), kStreamIdMax);
+  const Frame ping = First(frames, FrameType::kPing);
+  // On its way before the peer knew: still answered.
+  EXPECT_TRUE(Has(peer_.Send(peer_.Call(3, "/t.T/Unary", "x")), FrameType::kData, 3));
+  frames = peer_.Send(FrameBytes(FrameType::kPing, kAck, 0, ping.payload));
+  EXPECT_EQ(ReadUint32(First(frames, FrameType::kGoAway).payload.data()), 3u);
+  EXPECT_FALSE(peer_.session().finished());
+  EXPECT_TRUE(peer_.Send(peer_.Call(5, "/t.T/Unary", "x")).empty());
+  EXPECT_TRUE(Has(peer_.Send(Data(1, Message("x"), true)), FrameType::kData, 1));
+  EXPECT_TRUE(peer_.session().finished());
+}
+
+TEST_F(Http2GrpcTest, DrainsAPeerThatDoesNotAnswerPing) {
+  peer_.session().Drain(peer_.now());
+  peer_.Advance(absl::Seconds(2));
+  EXPECT_TRUE(peer_.session().finished());
+}
+
+TEST_F(Http2GrpcTest, EndsAConnectionOnWhichNobodyIs) {
+  EXPECT_TRUE(Has(peer_.Advance(absl::Seconds(61)), FrameType::kPing));
+  peer_.Send(FrameBytes(FrameType::kPing, kAck, 0, std::string("alive?\0\0", 8)));
+  EXPECT_TRUE(Has(peer_.Advance(absl::Seconds(61)), FrameType::kPing));
+  EXPECT_TRUE(Has(peer_.Advance(absl::Seconds(21)), FrameType::kGoAway));
+  EXPECT_TRUE(peer_.session().finished());
+}
+
+TEST_F(Http2GrpcTest, EndsAnIdleConnection) {
+  for (int i = 0; i < 11; ++i) {
+    EXPECT_FALSE(peer_.session().finished());
+    peer_.Advance(absl::Minutes(1));
+    peer_.Send(FrameBytes(FrameType::kPing, kAck, 0, std::string("alive?\0\0", 8)));
+  }
+  EXPECT_TRUE(peer_.session().finished());
+}
+
+TEST_F(Http2GrpcTest, CutsHalfARequestAndHalfAFrame) {
+  peer_.Send(Headers(1, "/t.T/Unary") + Data(1, std::string(1, '\0')));
+  EXPECT_EQ(First(peer_.Advance(absl::Seconds(31)), FrameType::kRstStream).code(), ErrorCode::kCancel);
+  peer_.Send(Data(3, Message("x")).substr(0, 10));
+  peer_.Advance(absl::Seconds(31));
+  EXPECT_TRUE(peer_.session().finished());
+}
+
+TEST_F(Http2GrpcTest, EndsFloodsThatAskForNothing) {
+  const std::pair<const char*, std::string> floods[] = {
+      {"PING", FrameBytes(FrameType::kPing, 0, 0, "12345678")},
+      {"SETTINGS", FrameBytes(FrameType::kSettings, 0, 0, "")},
+      {"PRIORITY", FrameBytes(FrameType::kPriority, 0, 1, std::string("\0\0\0\x03\x10", 5))},
+      {"unknown", FrameBytes(static_cast<FrameType>(99), 0, 0, "")},
+  };
+  for (const auto& [name, frame] : floods) {
+    Http2Peer peer(&routes_.router);
+    peer.Greet();
+    std::vector<Frame> frames;
+    for (int i = 0; i < 20'000 && !peer.session().finished(); ++i) frames = peer.Send(frame);
+    EXPECT_EQ(First(frames, FrameType::kGoAway).code(), ErrorCode::kEnhanceYourCalm) << name;
+  }
+}
+
+TEST_F(Http2GrpcTest, EndsRapidResets) {
+  std::vector<Frame> frames;
+  for (uint32_t stream = 1; stream < 20'000 && !peer_.session().finished(); stream += 2) {
+    frames = peer_.Send(Headers(stream, "/t.T/Unary") + FrameBytes(FrameType::kRstStream, 0, stream, Number(8)));
+  }
+  EXPECT_EQ(First(frames, FrameType::kGoAway).code(), ErrorCode::kEnhanceYourCalm);
+}
+
+TEST_F(Http2GrpcTest, LetsAPeerPingThatAlsoAsks) {
+  for (uint32_t stream = 1; stream < 10'001; stream += 2) {
+    peer_.Send(peer_.Call(stream, "/t.T/Unary", "x") + FrameBytes(FrameType::kPing, 0, 0, "12345678"));
+  }
+  EXPECT_FALSE(peer_.session().finished());
+}
+
+TEST(Http2BufferTest, BoundsWhatAConnectionHolds) {
+  EchoRoutes routes;
+  SessionLimits limits;
+  limits.buffered_bytes_max = 100'000;
+  Http2Peer peer(&routes.router, limits);
+  peer.Greet(Setting(4, 0));  // takes no answer
+  std::vector<Frame> frames;
+  for (uint32_t stream = 1; stream < 41; stream += 2) frames = peer.Send(peer.Call(stream, "/t.T/Unary", "size:10000"));
+  EXPECT_EQ(First(frames, FrameType::kRstStream).code(), ErrorCode::kEnhanceYourCalm);
+}
+
+TEST(GrpcStatusTest, ReadsTimeouts) {
+  EXPECT_EQ(ParseGrpcTimeout("100m"), absl::Milliseconds(100));
+  EXPECT_EQ(ParseGrpcTimeout("99999999H"), absl::Hours(99999999));
+  EXPECT_EQ(ParseGrpcTimeout("5u"), absl::Microseconds(5));
+  for (const char* wrong : {"", "S", "5", "5s", "-5S", "999999999S", "5 S", "0x5S"}) {
+    EXPECT_FALSE(ParseGrpcTimeout(wrong)) << wrong;
+  }
+}
+
+TEST(GrpcStatusTest, CutsAMessageBetweenCharacters) {
+  EXPECT_EQ(CutStatusMessage(std::string(999, 'x') + "\xe4\xb8\xad"), std::string(999, 'x'));
+  EXPECT_EQ(EncodeStatusMessage("\xe4\xb8\xad"), "%E4%B8%AD");
+}
+
+}  // namespace
+}  // namespace sluice::http2

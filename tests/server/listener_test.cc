@@ -1,0 +1,262 @@
+// The listener on real sockets: two protocols on one address, callers that vanish, callers that do not read, draining.
+#include "server/listen/listener.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "echo_methods.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "raw_call.h"
+#include "test_node.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// A blocking socket.
+class Caller {
+ public:
+  explicit Caller(const ListenAddress& address) {
+    fd_ = socket(address.is_unix() ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
+    // A test that waits for what never comes fails instead.
+    const timeval patience = {20, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (address.is_unix()) {
+      sockaddr_un name = {};
+      name.sun_family = AF_UNIX;
+      address.path.copy(name.sun_path, sizeof name.sun_path - 1);
+      connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0;
+    } else {
+      sockaddr_in name = {};
+      name.sin_family = AF_INET;
+      name.sin_port = htons(static_cast<uint16_t>(address.port));
+      name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0;
+    }
+  }
+  ~Caller() { close(fd_); }
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+
+  bool connected() const { return connected_; }
+  int fd() const { return fd_; }
+  void Send(absl::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t took = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (took <= 0) return;
+      bytes.remove_prefix(static_cast<size_t>(took));
+    }
+  }
+  // Until `size` bytes or the end; "" at the end.
+  std::string Read(size_t size) {
+    std::string bytes(size, '\0');
+    size_t at = 0;
+    while (at < size) {
+      const ssize_t got = recv(fd_, bytes.data() + at, size - at, 0);
+      if (got <= 0) break;
+      at += static_cast<size_t>(got);
+    }
+    bytes.resize(at);
+    return bytes;
+  }
+  std::string ReadResponse() {
+    std::string head;
+    while (head.find("\r\n\r\n") == std::string::npos) {
+      const std::string byte = Read(1);
+      if (byte.empty()) return head;
+      head += byte;
+    }
+    const size_t length = head.find("Content-Length: ");
+    return length == std::string::npos ? head : head + Read(strtoul(head.c_str() + length + 16, nullptr, 10));
+  }
+
+ private:
+  int fd_ = -1;
+  bool connected_ = false;
+};
+
+constexpr char kGet[] = "GET /echo HTTP/1.1\r\nHost: h\r\n\r\n";
+
+class ListenerTest : public testing::Test {
+ protected:
+  ListenerTest() {
+    routes_.router.AddHttp("/large", &large_);
+    Start({});
+  }
+  void Start(Listener::Options options) {
+    if (options.address.path.empty() && options.address.host.empty()) options.address = folder_.Socket("l.sock");
+    options.threads = 2;
+    listener_.reset();
+    auto listener = Listener::Start(options, &routes_.router);
+    ASSERT_TRUE(listener.ok()) << listener.status();
+    listener_ = *std::move(listener);
+  }
+
+  class Large final : public HttpHandler {
+   public:
+    void Answer(const HttpRequest& request, HttpResponse* response) override { response->body.assign(8 << 20, 'l'); }
+  };
+
+  TempFolder folder_;
+  EchoRoutes routes_;
+  Large large_;
+  std::unique_ptr<Listener> listener_;
+};
+
+TEST_F(ListenerTest, SpeaksBothProtocolsOnOneAddress) {
+  Caller caller(listener_->address());
+  caller.Send(kGet);
+  EXPECT_THAT(caller.ReadResponse(), HasSubstr("\r\n\r\nGET /echo h "));
+  const RawAnswer answer = RawUnary(Connect(listener_->address()), "/t.T/Unary", "hello");
+  EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  EXPECT_EQ(answer.bytes, "hello");
+}
+
+TEST_F(ListenerTest, SpeaksBothOnTcp) {
+  ListenAddress address;
+  address.host = "127.0.0.1";
+  Start({.address = address});
+  Caller caller(listener_->address());
+  caller.Send(kGet);
+  EXPECT_THAT(caller.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_EQ(RawUnary(Connect(listener_->address()), "/t.T/Unary", "hello").bytes, "hello");
+}
+
+TEST_F(ListenerTest, TellsTheProtocolFromAnyPieces) {
+  Caller caller(listener_->address());
+  for (const char c : std::string("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx")) {
+    caller.Send(absl::string_view(&c, 1));
+  }
+  EXPECT_THAT(caller.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  Caller other(listener_->address());
+  other.Send("PRI * HTTP/2.0\r\n\r\nNo");
+  other.Send("pe");
+  EXPECT_THAT(other.ReadResponse(), StartsWith("HTTP/1.1 505 "));
+}
+
+TEST_F(ListenerTest, AnswersACallerThatHasShutItsSide) {
+  Caller caller(listener_->address());
+  caller.Send(kGet);
+  shutdown(caller.fd(), SHUT_WR);
+  EXPECT_THAT(caller.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_EQ(caller.Read(1), "");
+}
+
+TEST_F(ListenerTest, SendsALargeAnswerToASlowReaderWithoutStoppingTheOthers) {
+  Caller slow(listener_->address());
+  slow.Send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+  for (int i = 0; i < 4; ++i) {  // some on the same loop
+    Caller other(listener_->address());
+    other.Send(kGet);
+    EXPECT_THAT(other.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  }
+  shutdown(slow.fd(), SHUT_WR);  // and what was asked still comes
+  const std::string response = slow.ReadResponse();
+  EXPECT_GT(response.size(), size_t{8} << 20);
+  EXPECT_EQ(response.back(), 'l');
+}
+
+TEST_F(ListenerTest, CarriesMessagesOfMegabytesBothWays) {
+  const std::string large(12 << 20, 'm');
+  const auto channel = [this] {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    return grpc::CreateCustomChannel(FormatListenAddress(listener_->address()), grpc::InsecureChannelCredentials(),
+                                     arguments);
+  }();
+  EXPECT_EQ(RawUnary(channel, "/t.T/Unary", large).bytes, large);
+  const RawAnswer answer = RawUnary(channel, "/t.T/Unary", std::string(17 << 20, 'm'));
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+TEST_F(ListenerTest, OutlivesCallersThatVanishAtEveryByte) {
+  const std::string bytes =
+      absl::StrCat(kGet, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n");
+  for (size_t at = 0; at <= bytes.size(); ++at) {
+    Caller caller(listener_->address());
+    caller.Send(bytes.substr(0, at));
+    if (at % 2 == 0) {  // a reset rather than an end
+      const linger hard = {1, 0};
+      setsockopt(caller.fd(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    }
+  }
+  EXPECT_EQ(RawUnary(Connect(listener_->address()), "/t.T/Unary", "still").bytes, "still");
+}
+
+TEST_F(ListenerTest, TurnsAwayWhoIsOneTooMany) {
+  Start({.connections_max = 2});
+  Caller first(listener_->address()), second(listener_->address());
+  for (Caller* caller : {&first, &second}) {
+    caller->Send(kGet);
+    EXPECT_THAT(caller->ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  }
+  Caller third(listener_->address());
+  EXPECT_EQ(third.Read(1), "");
+  first.Send(kGet);
+  EXPECT_THAT(first.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+}
+
+TEST_F(ListenerTest, AnswersTheLastRequestWhileItDrains) {
+  Caller idle(listener_->address()), busy(listener_->address());
+  for (Caller* caller : {&idle, &busy}) {
+    caller->Send(kGet);
+    caller->ReadResponse();
+  }
+  busy.Send("POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+  EXPECT_EQ(busy.ReadResponse(), "HTTP/1.1 100 Continue\r\n\r\n");
+  std::thread drain([this] { listener_->Shutdown(absl::Minutes(5)); });
+  EXPECT_EQ(idle.Read(1), "");
+  shutdown(idle.fd(), SHUT_RDWR);
+  busy.Send("ok");
+  EXPECT_THAT(busy.ReadResponse(), HasSubstr("\r\nConnection: close\r\n"));
+  EXPECT_EQ(busy.Read(1), "");
+  shutdown(busy.fd(), SHUT_RDWR);
+  drain.join();  // long before its five minutes are over
+  EXPECT_FALSE(Caller(listener_->address()).connected());
+}
+
+TEST_F(ListenerTest, CutsWhoIsLeftWhenTheGraceIsOver) {
+  Caller half(listener_->address());
+  half.Send("GET /echo HT");
+  Caller whole(listener_->address());
+  whole.Send(kGet);
+  whole.ReadResponse();
+  listener_->Shutdown(absl::Milliseconds(20));
+  EXPECT_EQ(half.Read(1), "");
+}
+
+TEST_F(ListenerTest, SaysWhyItCannotListen) {
+  const auto second = Listener::Start({.address = listener_->address(), .threads = 1}, &routes_.router);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  ListenAddress elsewhere;
+  elsewhere.host = "192.0.2.1";  // of nobody (RFC 5737)
+  EXPECT_EQ(Listener::Start({.address = elsewhere}, &routes_.router).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(RouterTest, FindsTheLongestPrefixAndTheExactPathFirst) {
+  EchoHandler a, b, c;
+  Router router;
+  router.AddHttpPrefix("/p/", &a);
+  router.AddHttpPrefix("/p/q/", &b);
+  router.AddHttp("/p/q/r", &c);
+  EXPECT_EQ(router.FindHttp("/p/x?y=/p/q/"), &a);
+  EXPECT_EQ(router.FindHttp("/p/q/x"), &b);
+  EXPECT_EQ(router.FindHttp("/p/q/r?x"), &c);
+  EXPECT_EQ(router.FindHttp("/p"), nullptr);
+  EXPECT_EQ(router.FindHttp("*"), nullptr);
+}
+
+}  // namespace
+}  // namespace sluice
