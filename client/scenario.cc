@@ -30,7 +30,7 @@ absl::StatusOr<std::vector<CaseResult>> RunScenarioText(absl::string_view text, 
   std::vector<CaseResult> results;
   for (const Scenario& scenario : *scenarios) {
     if (!Meets(scenario, lower_filter)) continue;
-    absl::StatusOr<CaseResult> result = ScenarioRunner(&scenario, file, &pack).Run();
+    absl::StatusOr<CaseResult> result = ScenarioRunner(&scenario, file, &pack).Run(options.ask);
     if (!result.ok()) {
       return absl::Status(result.status().code(),
                           absl::StrCat(file, ":", scenario.line, ": ", scenario.id, ": ", result.status().message()));

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/simulation.h"
 #include "enforcement/pack.h"
 
 namespace sluice {
@@ -25,6 +26,7 @@ struct CaseResult {
 struct ScenarioOptions {
   // Runs only the cases whose id or title contains it, in any case of letters. "" runs all.
   std::string filter;
+  AskEngine ask;
 };
 
 // Runs the cases of a file, each on a simulation of its own. A file that is malformed anywhere is an error, with file

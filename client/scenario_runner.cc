@@ -50,8 +50,9 @@ std::string NameOfChange(const v1::PolicyEvent& event) {
 
 }  // namespace
 
-absl::StatusOr<CaseResult> ScenarioRunner::Run() {
+absl::StatusOr<CaseResult> ScenarioRunner::Run(const AskEngine& ask) {
   Simulation::Options options = scenario_->node;
+  options.ask = ask;
   options.start = FixtureTime();
   // A case without the fixture begins when its first step does, which may be long ago.
   if (!scenario_->standard_fixture && scenario_->steps.front().at) options.start = *scenario_->steps.front().at;

@@ -23,7 +23,7 @@ class ScenarioRunner {
 
   // A step that goes wrong is noted and the next ones run; one that cannot run at all ends the case. An error only
   // where no simulation can be made.
-  absl::StatusOr<CaseResult> Run();
+  absl::StatusOr<CaseResult> Run(const AskEngine& ask);
 
  private:
   absl::Status ApplyFixture();

@@ -327,7 +327,10 @@ Decision Simulation::Settle(Decision decision) const {
 absl::StatusOr<Decision> Simulation::Check(const CheckInput& input) {
   if (absl::Status status = Engine::Validate(input); !status.ok()) return status;
   const Moment now = Now();
-  Decision decision = Settle(node_->engine->Check(input, now));
+  absl::StatusOr<Decision> asked = options_.ask ? options_.ask(node_->engine.get(), node_->policy_clock.get(), input)
+                                                : node_->engine->Check(input, now);
+  if (!asked.ok()) return asked.status();
+  Decision decision = Settle(*std::move(asked));
   metrics_.OnDecision(input, decision, now);
   if (options_.log_decisions) log_.OnDecision(input, decision, now);
   return decision;

@@ -52,6 +52,9 @@ class SimulatedClock final : public Clock {
 // What becomes of a check that the node cannot decide (NOT_READY, STALE_POLICY).
 enum class FailurePolicy : uint8_t { kDeny, kAllow };
 
+// How an engine is asked for a decision. Nothing: directly. A test puts a listener and a wire between the two.
+using AskEngine = std::function<absl::StatusOr<Decision>(Engine* engine, const Clock* clock, const CheckInput& input)>;
+
 // Not thread-safe, but for what the parts promise themselves.
 class Simulation {
  public:
@@ -63,6 +66,7 @@ class Simulation {
     bool keep_usage = true;     // false: a restart forgets amounts, reports and leases; for replays, which have none
     // Records that the decision log can hold before its disk is full; nothing: as many as anybody asks for.
     absl::optional<size_t> audit_capacity;
+    AskEngine ask;
   };
 
   // `pack` must outlive the simulation. The store is a fresh folder under the system's one for temporary files, removed

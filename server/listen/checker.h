@@ -32,8 +32,8 @@ class Checker {
   // overwritten. INVALID_ARGUMENT names the field, what it wants and what it got; then nothing was decided or spent,
   // and no observer was told. Thread-safe; does not block on I/O.
   absl::Status Check(const CheckInput& input, Decision* decision);
-  // In the ledger's journal when it returns OK, so it waits for write(2); where the journal fails (a full disk) it returns
-  // that error, nothing was counted, and the caller may report again.
+  // In the ledger's journal when it returns OK, so it waits for write(2); where the journal fails (a full disk) it
+  // returns that error, nothing was counted, and the caller may report again.
   absl::Status Report(absl::string_view report_id, absl::Span<const UsageInput> usages);
 
   // Each reads a serialized message and appends the serialized answer to `*response`, or returns INVALID_ARGUMENT: the

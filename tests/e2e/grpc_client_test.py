@@ -11,10 +11,11 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 class GrpcClientTest(harness.TestCase):
+    FLAGS = ()
 
     def setUp(self):
         super().setUp()
-        self.server = self.node().start()
+        self.server = self.node(*self.FLAGS).start()
         self.server.apply(
             *harness.standard_policy(),
             harness.freeze("u2"),
@@ -342,6 +343,11 @@ class GrpcClientTest(harness.TestCase):
         giant = check_pb2.CheckRequest(key="k" * (17 << 20))
         self.assert_rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, lambda: self.stub.Check(giant, timeout=20))
         self.assert_decision(self.stub.Check(harness.download(), timeout=harness.DEADLINE_SECONDS), "ALLOW")
+
+
+class GrpcEngineClientTest(GrpcClientTest):
+    """The same where gRPC's own server answers checks."""
+    FLAGS = ("--listen-check-engine", "grpc")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+// Whatever comes on an HTTP/2 connection: the session must not break, must answer in whole frames, and must answer the
+// same however the bytes arrive.
+#include <stdlib.h>
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "server/listen/http2_session.h"
+#include "tests/server/echo_methods.h"
+
+namespace sluice {
+namespace {
+
+std::string Converse(absl::string_view bytes, size_t piece, size_t window) {
+  EchoRoutes routes;
+  SessionLimits limits;
+  limits.streams_max = 8;
+  limits.buffered_bytes_max = 1 << 20;
+  limits.message_bytes_max = 1 << 16;
+  MonotonicTime now{1'000'000'000};
+  http2::Http2Session session(&routes.router, &limits, now);
+  std::string unread(http2::kPreface.data(), http2::kPreface.size());
+  http2::AppendFrameHeader(6, http2::FrameType::kSettings, 0, 0, &unread);
+  http2::AppendSetting(http2::SettingId::kInitialWindowSize, static_cast<uint32_t>(window), &unread);
+  for (size_t at = 0; !session.finished();) {
+    unread.erase(0, session.Receive(absl::MakeSpan(unread), now));
+    if (unread.size() > Session::kUnreadBytesMax) abort();
+    if (at >= bytes.size()) break;
+    const absl::string_view more = bytes.substr(at, piece);
+    unread.append(more.data(), more.size());
+    at += more.size();
+  }
+  std::string out = session.out();
+  // What time does comes after: it must not break either.
+  session.OnWatchedChanged();
+  now.ns += 2'000'000'000;
+  session.Tick(now);
+  session.Drain(now);
+  now.ns += 100'000'000'000;
+  session.Tick(now);
+  size_t at = 0;
+  const std::string& all = session.out();
+  while (all.size() - at >= http2::kFrameHeaderBytes) {
+    at += http2::kFrameHeaderBytes + http2::ReadFrameHeader(all.data() + at).length;
+    if (at > all.size()) abort();
+  }
+  if (at != all.size()) abort();
+  return out;
+}
+
+}  // namespace
+}  // namespace sluice
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size < 1) return 0;
+  const absl::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const size_t window = data[0] < 128 ? 65535 : data[0] - 128;
+  const std::string whole = sluice::Converse(bytes, size, window);
+  const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window);
+  if (whole != pieces) abort();
+  return 0;
+}
