@@ -41,6 +41,43 @@ bool SpeaksBefore(const Finding& a, const Finding& b) {
   return a.rule_id < b.rule_id;
 }
 
+// For explain: the account's state in the owner's language.
+absl::string_view ChineseName(AccountState state) {
+  switch (state) {
+    case AccountState::kPending:
+      return "待付款";
+    case AccountState::kActive:
+      return "正常";
+    case AccountState::kNotice:
+      return "已通知终止";
+    case AccountState::kWithheld:
+      return "服务受限";
+    case AccountState::kFrozen:
+      return "已冻结";
+    case AccountState::kRetention:
+      return "数据保留期";
+    case AccountState::kReclaimable:
+      return "待回收";
+    case AccountState::kReclaimed:
+      return "已回收";
+    default:
+      return "未知";
+  }
+}
+
+std::string Readable(absl::Time time) { return absl::FormatTime("%E4Y-%m-%d %H:%M:%S", time, ChinaStandardTime()); }
+
+absl::string_view EffectText(Effect effect) {
+  switch (effect) {
+    case Effect::kDeny:
+      return "拒绝 denied";
+    case Effect::kThrottle:
+      return "限速 throttled";
+    default:
+      return "提示 warned";
+  }
+}
+
 std::string RuleLabel(const Rule& rule) {
   switch (rule.kind) {
     case EntityKind::kFlag:
@@ -137,10 +174,10 @@ void Judge::JudgeRules(const Target& target, Operation judged, bool source) {
 }
 
 bool Judge::IsExcepted(const Rule& rule, const Target& target) const {
-  for (const auto& [subject, from] : rule.exceptions) {
-    if (from > now_.wall) continue;
+  for (const Exception& exception : rule.exceptions) {
+    if (!exception.Holds(now_)) continue;
     for (const Probe& probe : target.probes) {
-      if (probe.hash == subject.hash) return true;
+      if (probe.hash == exception.subject.hash) return true;
     }
   }
   return false;
@@ -186,11 +223,7 @@ void Judge::JudgeEvidenceInside() {
   if (target_.bucket.empty()) return;
   for (const Rule* rule : policy_.evidence()) {
     const Subject& kept = rule->evidence;
-    if (kept.bucket != target_.bucket || (kept.key.empty() && kept.prefix.empty()) || !rule->span.Holds(now_)) continue;
-    const bool lifted = std::any_of(rule->exceptions.begin(), rule->exceptions.end(), [&](const auto& exception) {
-      return exception.second <= now_.wall && exception.first.hash == rule->subjects.front().hash;
-    });
-    if (lifted) continue;
+    if (kept.bucket != target_.bucket || (kept.key.empty() && kept.prefix.empty()) || !rule->KeepsNow(now_)) continue;
     const bool hold = rule->kind == EntityKind::kHold;
     Add(Reason::kEvidenceHold, Effect::kDeny, hold ? absl::string_view() : absl::string_view(rule->clause), rule->id,
         rule->set_by, hold ? 255 : static_cast<uint8_t>(rule->severity));
@@ -245,20 +278,35 @@ void Judge::JudgeStanding(absl::string_view name, Operation judged, absl::string
       policy_.parameters().IsOn("freeze.allow_delete", name, now_)) {
     permission = Permission::kWarn;
   }
-  if (steps_ != nullptr) {
-    Note(ReasonOf(segment->state), absl::StrCat("standing of the ", whose), permission != Permission::kAllow,
-         segment->cause == TerminationCause::kUnspecified
-             ? absl::string_view(pack_.reasons[static_cast<size_t>(ReasonOf(segment->state))].clause)
-             : absl::string_view(pack_.causes[static_cast<size_t>(segment->cause)].clause),
-         absl::StrCat("账户 ", name, " 处于 ", Name(segment->state), "，自 ", ChinaTimeText(segment->since),
-                      segment->deadline ? absl::StrCat("，至 ", ChinaTimeText(*segment->deadline)) : "", "。 Account ",
-                      name, " is ", Name(segment->state), " since ", ChinaTimeText(segment->since),
-                      segment->deadline ? absl::StrCat(", until ", ChinaTimeText(*segment->deadline)) : "", "."));
-  }
+  if (steps_ != nullptr) NoteStanding(name, *segment, permission, whose);
   if (permission == Permission::kAllow) return;
   const bool ended = segment->cause != TerminationCause::kUnspecified;
   Add(ReasonOf(segment->state), permission == Permission::kDeny ? Effect::kDeny : Effect::kWarn,
       ended ? absl::string_view(pack_.causes[static_cast<size_t>(segment->cause)].clause) : absl::string_view());
+}
+
+void Judge::NoteStanding(absl::string_view name, const Segment& segment, Permission permission,
+                         absl::string_view whose) {
+  const ReasonRule& rule = pack_.reasons[static_cast<size_t>(ReasonOf(segment.state))];
+  const bool remarked = permission != Permission::kAllow;
+  const bool active = segment.state == AccountState::kActive;
+  std::string zh = absl::StrCat("账户 ", name, " 自 ", Readable(segment.since), " 起为", ChineseName(segment.state));
+  std::string en = absl::StrCat("Account ", name, " is ", Name(segment.state), " since ", Readable(segment.since));
+  if (segment.deadline && !active) {
+    absl::StrAppend(&zh, "，期限至 ", Readable(*segment.deadline));
+    absl::StrAppend(&en, "; its time runs until ", Readable(*segment.deadline));
+  }
+  absl::StrAppend(&zh, "。", remarked ? absl::string_view(rule.zh) : absl::string_view());
+  absl::StrAppend(&en, ".", remarked ? absl::StrCat(" ", rule.en) : "");
+  const Effect effect = permission == Permission::kDeny ? Effect::kDeny : Effect::kWarn;
+  const absl::string_view clause =
+      segment.cause == TerminationCause::kUnspecified
+          ? absl::string_view(active ? absl::string_view() : absl::string_view(rule.clause))
+          : absl::string_view(pack_.causes[static_cast<size_t>(segment.cause)].clause);
+  // An account in good standing stands where the first reason against one would.
+  Note(active ? Reason::kPendingPayment : ReasonOf(segment.state), absl::StrCat("standing of the ", whose), remarked,
+       clause, absl::StrCat(zh, " ", en, remarked ? absl::StrCat(" (", EffectText(effect), ")") : ""),
+       /*answers=*/!active);
 }
 
 void Judge::JudgeTerms() {
@@ -393,9 +441,10 @@ void FillAnswer(const Pack& pack, Reason reason, Dialect dialect, Decision* deci
 // ---- Explaining
 // ------------------------------------------------------------------------------------------------------
 
-void Judge::Note(Reason reason, std::string rule, bool matched, absl::string_view clause, std::string text) {
+void Judge::Note(Reason reason, std::string rule, bool matched, absl::string_view clause, std::string text,
+                 bool answers) {
   if (steps_ == nullptr) return;
-  noted_.push_back({Precedence(reason), {std::move(rule), matched, std::string(clause), std::move(text)}});
+  noted_.push_back({Precedence(reason), answers, {std::move(rule), matched, std::string(clause), std::move(text)}});
 }
 
 void Judge::FinishSteps() {
@@ -426,14 +475,17 @@ void Judge::FinishSteps() {
   };
   const auto note = [&](const Finding& finding, bool trial) {
     const ReasonRule& rule = pack_.reasons[static_cast<size_t>(finding.reason)];
-    const absl::string_view effect = finding.effect == Effect::kDeny       ? "拒绝 denied"
-                                     : finding.effect == Effect::kThrottle ? "限速 throttled"
-                                                                           : "提示 warned";
+    std::string zh = rule.zh, en = rule.en;
+    if (const Category* category = pack_.FindCategory(finding.clause);
+        category != nullptr && !finding.rule_id.empty()) {
+      absl::StrAppend(&zh, "类别：", category->zh, "。");
+      absl::StrAppend(&en, " Category: ", category->en, ".");
+    }
     Note(finding.reason,
          absl::StrCat(trial ? "trial " : "",
                       finding.rule_id.empty() ? std::string(Name(finding.reason)) : label(finding)),
          true, finding.clause,
-         absl::StrCat(rule.zh, " ", rule.en, " (", effect,
+         absl::StrCat(zh, " ", en, " (", EffectText(finding.effect),
                       trial ? "; 试行，不影响结果 on trial, it changes nothing)" : ")"));
   };
   for (const Finding& finding : findings_) {
@@ -447,8 +499,8 @@ void Judge::FinishSteps() {
   for (int i = 1; i < kReasonCount; ++i) {
     const auto reason = static_cast<Reason>(i);
     if (reason == Reason::kNotReady || reason == Reason::kStalePolicy) continue;
-    const bool noted =
-        std::any_of(noted_.begin(), noted_.end(), [&](const Noted& each) { return each.order == Precedence(reason); });
+    const bool noted = std::any_of(noted_.begin(), noted_.end(),
+                                   [&](const Noted& each) { return each.answers && each.order == Precedence(reason); });
     if (noted) continue;
     const bool skipped = Denied() && (reason == Reason::kRateLimited || reason == Reason::kSandboxed);
     Note(reason, std::string(Name(reason)), false, pack_.reasons[i].clause,

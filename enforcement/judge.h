@@ -104,7 +104,10 @@ class Judge {
   void ConcludeTrial(const Finding* first, Decision* decision) const;
   void Answer(const Finding& finding, Decision* decision) const;
   // Writes down a rule that was looked at, where anyone wants to know.
-  void Note(Reason reason, std::string rule, bool matched, absl::string_view clause, std::string text);
+  // Not `answers`: whether anything of this reason matched is still to be said.
+  void Note(Reason reason, std::string rule, bool matched, absl::string_view clause, std::string text,
+            bool answers = true);
+  void NoteStanding(absl::string_view account, const Segment& segment, Permission permission, absl::string_view whose);
   void FinishSteps();
 
   const CheckInput& input_;
@@ -133,6 +136,7 @@ class Judge {
 
   struct Noted {
     int order;
+    bool answers;
     ExplainStep step;
   };
   std::vector<Noted> noted_;

@@ -30,18 +30,29 @@ bool IsIcp(absl::string_view kind) { return kind == "icp-filing" || kind == "icp
 }  // namespace
 
 Judge::Standing Judge::PermitStanding(absl::string_view kind) const {
-  Standing standing = Standing::kInvalid;
+  // The nearest record counts, whatever it says. While a record written ahead may not have begun yet, what stood before
+  // it counts too, and the worse of the two holds.
+  Standing worst = Standing::kValid;
+  bool recorded = false;
   ForEachHostUpwards(policy_, target_.host, [&](const HostPermits& permits) {
     const auto it = permits.by_kind.find(kind);
-    const Permit* permit = it == permits.by_kind.end() ? nullptr : it->second.At(now_.wall);
-    if (permit == nullptr) return false;
-    if (now_.wall < permit->end) {
-      if (permit->status == PermitStatus::kValid) standing = Standing::kValid;
-      if (permit->status == PermitStatus::kOutdated) standing = Standing::kOutdated;
-    }
-    return true;  // the nearest record counts, whatever it says
+    if (it == permits.by_kind.end()) return false;
+    recorded = true;
+    it->second.ForEachPossible(now_, [&](const Permit* permit) {
+      if (permit == nullptr) {
+        recorded = false;
+        return;
+      }
+      Standing standing = Standing::kInvalid;
+      if (now_.wall < permit->end) {
+        if (permit->status == PermitStatus::kValid) standing = Standing::kValid;
+        if (permit->status == PermitStatus::kOutdated) standing = Standing::kOutdated;
+      }
+      worst = std::min(worst, standing);
+    });
+    return recorded;
   });
-  return standing;
+  return recorded ? worst : Standing::kInvalid;
 }
 
 void Judge::NoteRegistry(absl::string_view registry, absl::string_view account) {
@@ -57,27 +68,31 @@ void Judge::JudgePermits() {
   if (judged_ != Operation::kPublicRead && judged_ != Operation::kFetch) return;
   if (target_.host.empty() || region_ != kMainland) return;
   const Domain* domain = target_.domain;
+  if (domain != nullptr && domain->geo == Geo::kForeign) return;
   if (domain == nullptr || domain->account.empty()) {
     Add(Reason::kDomainUnknown, Effect::kDeny);
     return;
   }
-  if (domain->geo == Geo::kForeign) return;
   if (policy_.parameters().ValueAt("permit.check", domain->account, now_.wall) != "on") return;
 
   // Of the two icp permits one that is valid is enough.
   Standing worst = std::max(PermitStanding("icp-filing"), PermitStanding("icp-licence"));
-  const std::vector<std::string>* required = nullptr;
-  ForEachHostUpwards(policy_, target_.host, [&](const HostPermits& permits) {
-    required = permits.required.At(now_.wall);
-    return required != nullptr;
-  });
   NoteRegistry("icp", domain->account);
-  if (required != nullptr) {
-    for (const std::string& kind : *required) {
-      worst = std::min(worst, PermitStanding(kind));  // asked for by name, one icp permit is not made good by the other
-      if (!IsIcp(kind)) NoteRegistry(kind, domain->account);
-    }
-  }
+  ForEachHostUpwards(policy_, target_.host, [&](const HostPermits& permits) {
+    bool classified = true;
+    permits.required.ForEachPossible(now_, [&](const std::vector<std::string>* required) {
+      if (required == nullptr) {
+        classified = false;
+        return;
+      }
+      for (const std::string& kind : *required) {
+        worst =
+            std::min(worst, PermitStanding(kind));  // asked for by name: one icp permit does not make good the other
+        if (!IsIcp(kind)) NoteRegistry(kind, domain->account);
+      }
+    });
+    return classified;
+  });
   if (worst == Standing::kInvalid) Add(Reason::kPermitInvalid, Effect::kDeny);
   if (worst == Standing::kOutdated) Add(Reason::kPermitOutdated, Effect::kWarn);
 }

@@ -431,6 +431,8 @@ Permission Timeline::Permits(Operation judged, const Moment& now, const Segment*
       *decided_by = segment;
     }
   }
+  // Opened by an event dated ahead, of which it is not certain that its time has come: perhaps it is not known yet.
+  if (permission == Permission::kAllow && segment->written && !now.Passed(segment->from)) *decided_by = nullptr;
   return permission;
 }
 

@@ -42,7 +42,7 @@ struct Timeline {
   const Segment* At(absl::Time t) const;
   // What `now` permits for a judged operation: what a written time would relax is held back until it has passed by the
   // slowest clock, and the stricter segment decides until then. `*decided_by` is set to the segment that gives the
-  // answer.
+  // answer, nullptr where the account may not be known yet.
   Permission Permits(Operation judged, const Moment& now, const Segment** decided_by) const;
 };
 

@@ -13,6 +13,7 @@ namespace {
 
 // Rules bite on arrival, or at their written time where that is later; what is past acts now (domain.md, section 7).
 absl::Time BitesAt(const StampedEvent& event) { return std::max(*event.event.effective_at, event.arrived_at); }
+bool IsAhead(const StampedEvent& event) { return *event.event.effective_at > event.arrived_at; }
 
 // Ends the newest of `pieces` at `t`, and drops those that were to begin later: a later event cuts off earlier ones.
 template <typename Piece, typename Until>
@@ -45,7 +46,7 @@ class RuleCompiler {
     for (const StampedEvent& stamped : entity_.events) {
       const absl::Time at = BitesAt(stamped);
       if (const auto* exception = std::get_if<GrantException>(&stamped.event.change)) {
-        exceptions_.emplace_back(KeyOf(exception->subject), at);
+        exceptions_.push_back({KeyOf(exception->subject), at, IsAhead(stamped)});
         gated->push_back(exception->subject);
         continue;
       }
@@ -113,7 +114,7 @@ class RuleCompiler {
 
   const Entity& entity_;
   const Pack& pack_;
-  std::vector<std::pair<SubjectKey, absl::Time>> exceptions_;
+  std::vector<Exception> exceptions_;
 };
 
 // The buckets that a limit needs at each check.
@@ -137,6 +138,13 @@ bool ShapesTimelines(absl::string_view name) {
 }
 
 }  // namespace
+
+bool Rule::KeepsNow(const Moment& now) const {
+  if (!keeps_evidence() || !span.Holds(now)) return false;
+  return std::none_of(exceptions.begin(), exceptions.end(), [&](const Exception& exception) {
+    return exception.subject.hash == subjects.front().hash && exception.Holds(now);
+  });
+}
 
 OperationSet SetOf(const std::vector<Operation>& operations) {
   OperationSet set = 0;
@@ -249,9 +257,9 @@ void Policy::PutPermits(const Entity& entity) {
       Permit permit;
       permit.status = set->status;
       if (const auto day = ParseDay(set->valid_through); day.ok()) permit.end = StartOfDay(*day + 1);
-      permits.by_kind[set->kind].SetFrom(BitesAt(stamped), permit);
+      permits.by_kind[set->kind].SetFrom(BitesAt(stamped), permit, IsAhead(stamped));
     } else if (const auto* classify = std::get_if<ClassifyDomain>(&stamped.event.change)) {
-      permits.required.SetFrom(BitesAt(stamped), classify->required_permits);
+      permits.required.SetFrom(BitesAt(stamped), classify->required_permits, IsAhead(stamped));
     }
   }
 }
@@ -417,7 +425,7 @@ void Policy::PutTerms(const Entity& entity) {
 void Policy::Note(const Announcement& announcement) {
   const std::string& account = announcement.subject.account;
   if (announcement.kind == AnnouncementKind::kReclaimable) {
-    announced_.insert(account);
+    announced_[account] = announcement.at;
   } else if (announcement.kind == AnnouncementKind::kReclaimCancelled) {
     announced_.erase(account);
   } else {
@@ -429,7 +437,7 @@ void Policy::Note(const Announcement& announcement) {
 absl::flat_hash_set<absl::string_view> Policy::HeldAccounts(const Moment& now) const {
   absl::flat_hash_set<absl::string_view> held;
   for (const Rule* rule : evidence_) {
-    if (!rule->span.Holds(now)) continue;
+    if (!rule->KeepsNow(now)) continue;
     const Subject& subject = rule->evidence;
     if (!subject.account.empty()) {
       held.insert(subject.account);
@@ -437,6 +445,12 @@ absl::flat_hash_set<absl::string_view> Policy::HeldAccounts(const Moment& now) c
       if (const Bucket* bucket = FindBucket(subject.bucket, now.wall)) held.insert(bucket->account);
     } else if (!subject.host.empty()) {
       if (const Domain* domain = FindDomain(subject.host, now.wall)) held.insert(domain->account);
+      if (!absl::StartsWith(subject.host, "*.")) continue;
+      // Hosts are looked up from below upwards; who is bound below a wildcard takes a walk, and such holds are rare.
+      for (const auto& [host, bindings] : domains_) {
+        const Domain* domain = absl::EndsWith(host, subject.host.substr(1)) ? bindings.At(now.wall) : nullptr;
+        if (domain != nullptr && domain->bound) held.insert(domain->account);
+      }
     }
   }
   return held;
@@ -459,7 +473,7 @@ std::vector<Announcement> Policy::DueAnnouncements(const Moment& now) {
     due.push_back(std::move(announcement));
   };
   if (recheck) {
-    for (const std::string& name : announced_) {
+    for (const auto& [name, at] : announced_) {
       const Account* account = FindAccount(name);
       const Segment* segment = account == nullptr ? nullptr : account->timeline.At(now.wall);
       if (segment == nullptr || segment->state == AccountState::kReclaimed) continue;
@@ -498,6 +512,11 @@ absl::Time Policy::NextDue(const Moment& now) const {
     const absl::Time gone = rule->span.until + now.clock_error.value_or(absl::ZeroDuration());
     if (gone > now.wall) next = std::min(next, gone);
     if (rule->span.from > now.wall) next = std::min(next, rule->span.from);
+    for (const Exception& exception : rule->exceptions) {
+      const absl::Time lifts =
+          exception.from + (exception.ahead ? now.clock_error.value_or(absl::ZeroDuration()) : absl::ZeroDuration());
+      if (lifts > now.wall) next = std::min(next, lifts);
+    }
   }
   return next;
 }

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -40,6 +41,14 @@ constexpr OperationSet Bit(Operation operation) { return OperationSet{1} << stat
 // Empty names all but MANAGE_READ and PAY.
 OperationSet SetOf(const std::vector<Operation>& operations);
 
+// What lets a narrower subject pass under a flag.
+struct Exception {
+  SubjectKey subject;
+  absl::Time from;
+  bool ahead = false;  // written down before its time: it opens only when that has passed by the slowest clock
+  bool Holds(const Moment& now) const { return ahead ? now.Passed(from) : from <= now.wall; }
+};
+
 // A flag, order, hold or restriction, for the stretch of time in which it reads so.
 struct Rule {
   EntityKind kind = EntityKind::kFlag;
@@ -50,7 +59,7 @@ struct Rule {
   // Flags.
   const Category* category = nullptr;
   Severity severity = Severity::kUnspecified;
-  std::vector<std::pair<SubjectKey, absl::Time>> exceptions;  // and from when
+  std::vector<Exception> exceptions;
   // Orders.
   OperationSet operations = 0;
   std::vector<std::string> regions;
@@ -71,6 +80,8 @@ struct Rule {
   bool keeps_evidence() const {
     return kind == EntityKind::kHold || (kind == EntityKind::kFlag && severity == Severity::kCritical && !trial);
   }
+  // Whether it keeps anything at `now`: it is in force, and no exception takes its whole subject out of it.
+  bool KeepsNow(const Moment& now) const;
 };
 
 struct LimitRule {
@@ -108,21 +119,37 @@ struct Account {
 template <typename T>
 class Dated {
  public:
-  // From `t` on it is `value`, whatever was to come later.
-  void SetFrom(absl::Time t, T value) {
-    while (!values_.empty() && values_.back().first >= t) values_.pop_back();
-    values_.emplace_back(t, std::move(value));
+  // From `t` on it is `value`, whatever was to come later. `ahead`: that was written down before `t`.
+  void SetFrom(absl::Time t, T value, bool ahead = false) {
+    while (!values_.empty() && values_.back().from >= t) values_.pop_back();
+    values_.push_back({t, std::move(value), ahead});
   }
   // nullptr before the first.
   const T* At(absl::Time t) const {
     for (auto it = values_.rbegin(); it != values_.rend(); ++it) {
-      if (it->first <= t) return &it->second;
+      if (it->from <= t) return &it->value;
     }
     return nullptr;
   }
+  // Calls `visit` with each value that may hold at `now` by a clock as wrong as this one may be: the one in force, and
+  // what stood before it as long as its written time has not passed for certain. nullptr: none.
+  template <typename Visit>
+  void ForEachPossible(const Moment& now, const Visit& visit) const {
+    for (auto it = values_.rbegin(); it != values_.rend(); ++it) {
+      if (it->from > now.wall) continue;
+      visit(&it->value);
+      if (!it->ahead || now.Passed(it->from)) return;
+    }
+    visit(static_cast<const T*>(nullptr));
+  }
 
  private:
-  absl::InlinedVector<std::pair<absl::Time, T>, 1> values_;
+  struct Piece {
+    absl::Time from;
+    T value;
+    bool ahead;
+  };
+  absl::InlinedVector<Piece, 1> values_;
 };
 
 struct Bucket {
@@ -177,6 +204,11 @@ class Policy {
   absl::Time NextDue(const Moment& now) const;
   // Whether RECLAIMABLE was announced of `account` and not taken back since.
   bool IsAnnounced(absl::string_view account) const { return announced_.find(account) != announced_.end(); }
+  // When it was; nothing where it was not, or was taken back.
+  OptionalTime AnnouncedAt(absl::string_view account) const {
+    const auto it = announced_.find(account);
+    return it == announced_.end() ? OptionalTime() : OptionalTime(it->second);
+  }
 
   // ---- Lookups ------------------------------------------------------------------------------------------------------
 
@@ -272,10 +304,10 @@ class Policy {
   std::array<int, 129> v6_counts_{};
   std::vector<uint8_t> block_bits_v4_, block_bits_v6_;
 
-  std::set<std::pair<absl::Time, std::string>> due_;     // announce_at, account: RECLAIMABLE, not announced
-  absl::flat_hash_map<std::string, absl::Time> due_of_;  // where an account stands in due_
-  std::set<std::string, std::less<>> announced_;         // RECLAIMABLE, and told so; in order of id
-  bool recheck_announced_ = false;                       // something changed that may cancel one of them
+  std::set<std::pair<absl::Time, std::string>> due_;          // announce_at, account: RECLAIMABLE, not announced
+  absl::flat_hash_map<std::string, absl::Time> due_of_;       // where an account stands in due_
+  std::map<std::string, absl::Time, std::less<>> announced_;  // RECLAIMABLE, and told so when; in order of id
+  bool recheck_announced_ = false;                            // something changed that may cancel one of them
 };
 
 }  // namespace sluice

@@ -1,7 +1,6 @@
 #include "enforcement/reducer.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -9,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "enforcement/calendar.h"
 #include "enforcement/check.h"
+#include "enforcement/event_form.h"
 #include "enforcement/names.h"
 
 namespace sluice {
@@ -16,214 +16,10 @@ namespace {
 
 absl::Status Malformed(absl::string_view message) { return absl::InvalidArgumentError(message); }
 
-absl::Status CheckId(absl::string_view field, absl::string_view id) {
-  if (id.empty()) return Malformed(absl::StrCat(field, ": want a name, got none"));
-  if (id.size() > kIdBytesMax) {
-    return Malformed(absl::StrCat(field, ": want at most ", kIdBytesMax, " bytes, got ", id.size()));
-  }
-  if (absl::StrContains(id, '\0')) return Malformed(absl::StrCat(field, ": want no NUL byte"));
-  return absl::OkStatus();
-}
-
-absl::Status CheckAccount(absl::string_view account) { return CheckId("account", account); }
-
-// An enum word that the contract has, other than UNSPECIFIED.
-template <typename Enum>
-absl::Status CheckWord(absl::string_view field, Enum value) {
-  if (static_cast<int>(value) != 0 && Name(value) != "?") return absl::OkStatus();
-  return Malformed(absl::StrCat(field, ": want a value that the contract has, got ", static_cast<int>(value)));
-}
-
-absl::Status CheckOperations(const std::vector<Operation>& operations) {
-  for (const Operation operation : operations) {
-    if (absl::Status status = CheckWord("operations", operation); !status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Canonicalise(Subject* subject) {
-  absl::StatusOr<Subject> canonical = CanonicalSubject(*subject);
-  if (!canonical.ok()) return canonical.status();
-  *subject = *std::move(canonical);
-  return absl::OkStatus();
-}
-
-// A host of a binding or a permit: "*.x" or a name.
-absl::Status CanonicaliseHost(std::string* host) {
-  Subject subject;
-  subject.host = *host;
-  if (host->empty()) return Malformed("host: want a name, got none");
-  if (absl::Status status = Canonicalise(&subject); !status.ok()) return status;
-  *host = subject.host;
-  return absl::OkStatus();
-}
-
 #define SLUICE_RETURN_IF_ERROR(expression)                               \
   do {                                                                   \
     if (absl::Status status = (expression); !status.ok()) return status; \
   } while (false)
-
-absl::Status CheckWindow(const OptionalTime& from, const OptionalTime& to) {
-  if (from && to && *to <= *from) {
-    return Malformed(absl::StrCat("to: want a time after from ", ChinaTimeText(*from), ", got ", ChinaTimeText(*to)));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckAmount(absl::string_view field, double amount) {
-  if (std::isfinite(amount) && amount >= 0 && amount <= 1e18) return absl::OkStatus();
-  return Malformed(absl::StrCat(field, ": want a number from 0 to 1e18, got ", amount));
-}
-
-// Which field of a subject names whom a limit of `scope` is for.
-absl::Status CheckLimitSubject(LimitScope scope, const Subject& subject) {
-  const SubjectKind kind = KeyOf(subject).kind;
-  const auto want = [&](bool fits, absl::string_view what) {
-    if (fits) return absl::OkStatus();
-    return Malformed(
-        absl::StrCat("subject: want ", what, " for a limit of scope ", Name(scope), ", got ", Describe(subject)));
-  };
-  switch (scope) {
-    case LimitScope::kAccount:
-      return want(kind == SubjectKind::kAccount, "an account");
-    case LimitScope::kBucket:
-      return want(kind == SubjectKind::kBucket, "a bucket");
-    case LimitScope::kObject:
-      return want(kind == SubjectKind::kObject, "a bucket and a key");
-    case LimitScope::kDomain:
-      return want(kind == SubjectKind::kHost || kind == SubjectKind::kHostsBelow, "a host");
-    case LimitScope::kClientIp:
-      return want(kind == SubjectKind::kAddressBlock, "an address or a CIDR block");
-    default:
-      return Malformed("scope: want a value that the contract has");
-  }
-}
-
-// The form of one change: names into their one form, fields within bounds, values that exist.
-class FormCheck {
- public:
-  explicit FormCheck(const Pack& pack) : pack_(pack) {}
-
-  absl::Status operator()(std::monostate&) const {
-    return Malformed("change: want one, got none (or one that this version does not know)");
-  }
-  // The changes of the lifecycle that carry an account and no more than their own guard looks at.
-  template <typename AccountChange>
-  absl::Status operator()(AccountChange& change) const {
-    return CheckAccount(change.account);
-  }
-  absl::Status operator()(Terminate& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckAccount(change.account));
-    return CheckWord("cause", change.cause);
-  }
-  absl::Status operator()(BindBucket& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckId("bucket", change.bucket));
-    return CheckAccount(change.account);
-  }
-  absl::Status operator()(BindDomain& change) const {
-    if (!change.account.empty()) SLUICE_RETURN_IF_ERROR(CheckAccount(change.account));
-    if (!change.bucket.empty()) SLUICE_RETURN_IF_ERROR(CheckId("bucket", change.bucket));
-    return CanonicaliseHost(&change.host);
-  }
-  absl::Status operator()(UnbindDomain& change) const { return CanonicaliseHost(&change.host); }
-  absl::Status operator()(SetPermit& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckId("kind", change.kind));
-    if (change.status == PermitStatus::kUnspecified || change.status > PermitStatus::kNone) {
-      return Malformed(
-          absl::StrCat("status: want VALID, OUTDATED, REVOKED or NONE, got ", static_cast<int>(change.status)));
-    }
-    if (!change.valid_through.empty()) {
-      const auto day = ParseDay(change.valid_through);
-      if (!day.ok()) return Malformed(absl::StrCat("valid_through: ", day.status().message()));
-    }
-    return CanonicaliseHost(&change.host);
-  }
-  absl::Status operator()(ClassifyDomain& change) const {
-    for (const std::string& kind : change.required_permits) SLUICE_RETURN_IF_ERROR(CheckId("required_permits", kind));
-    return CanonicaliseHost(&change.host);
-  }
-  absl::Status operator()(RegistrySync& change) const { return CheckId("registry", change.registry); }
-  absl::Status operator()(RaiseFlag& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckId("flag_id", change.flag_id));
-    if (pack_.FindCategory(change.category) == nullptr) {
-      return Malformed(
-          absl::StrCat("category: want a clause that the pack has, like 3.1.3.5.3, got \"", change.category, "\""));
-    }
-    if (change.severity != Severity::kUnspecified) SLUICE_RETURN_IF_ERROR(CheckWord("severity", change.severity));
-    return Canonicalise(&change.subject);
-  }
-  absl::Status operator()(ClearFlag& change) const { return CheckId("flag_id", change.flag_id); }
-  absl::Status operator()(GrantException& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckId("flag_id", change.flag_id));
-    return Canonicalise(&change.subject);
-  }
-  absl::Status operator()(IssueOrder& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckId("order_id", change.order_id));
-    if (change.subjects.empty()) return Malformed("subjects: want at least one (9.2.2), got none");
-    for (Subject& subject : change.subjects) SLUICE_RETURN_IF_ERROR(Canonicalise(&subject));
-    return CheckOperations(change.operations);
-  }
-  absl::Status operator()(LiftOrder& change) const { return CheckId("order_id", change.order_id); }
-  absl::Status operator()(PlaceHold& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckId("hold_id", change.hold_id));
-    return Canonicalise(&change.subject);
-  }
-  absl::Status operator()(ReleaseHold& change) const { return CheckId("hold_id", change.hold_id); }
-  absl::Status operator()(Restrict& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckId("restriction_id", change.restriction_id));
-    SLUICE_RETURN_IF_ERROR(CheckWord("kind", change.kind));
-    SLUICE_RETURN_IF_ERROR(CheckAmount("requests_per_second", change.requests_per_second));
-    return Canonicalise(&change.subject);
-  }
-  absl::Status operator()(Unrestrict& change) const { return CheckId("restriction_id", change.restriction_id); }
-  absl::Status operator()(OrderDeletion& change) const { return Canonicalise(&change.subject); }
-  absl::Status operator()(SetLimit& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckId("limit_id", change.limit_id));
-    SLUICE_RETURN_IF_ERROR(CheckWord("level", change.level));
-    SLUICE_RETURN_IF_ERROR(CheckWord("scope", change.scope));
-    SLUICE_RETURN_IF_ERROR(CheckWord("dimension", change.dimension));
-    SLUICE_RETURN_IF_ERROR(CheckAmount("rate", change.rate));
-    SLUICE_RETURN_IF_ERROR(CheckAmount("burst", change.burst));
-    SLUICE_RETURN_IF_ERROR(CheckOperations(change.operations));
-    SLUICE_RETURN_IF_ERROR(CheckWindow(change.from, change.to));
-    if (change.subject.empty()) return absl::OkStatus();
-    SLUICE_RETURN_IF_ERROR(Canonicalise(&change.subject));
-    return CheckLimitSubject(change.scope, change.subject);
-  }
-  absl::Status operator()(ClearLimit& change) const { return CheckId("limit_id", change.limit_id); }
-  absl::Status operator()(SetParameter& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckWord("level", change.level));
-    if (!change.account.empty()) SLUICE_RETURN_IF_ERROR(CheckAccount(change.account));
-    SLUICE_RETURN_IF_ERROR(CheckWindow(change.from, change.to));
-    const Parameter* parameter = pack_.FindParameter(change.name);
-    if (parameter == nullptr) {
-      return Malformed(absl::StrCat("name: want a parameter that the pack has, got \"", change.name, "\""));
-    }
-    return CheckParameterValue(*parameter, change.value);
-  }
-  absl::Status operator()(SetMaintenance& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckOperations(change.operations));
-    return CheckWindow(change.from, change.to);
-  }
-  absl::Status operator()(SetUsage& change) const {
-    SLUICE_RETURN_IF_ERROR(CheckWord("dimension", change.dimension));
-    if (change.dimension != Dimension::kStoredBytes && change.dimension != Dimension::kStoredObjects &&
-        change.dimension != Dimension::kBuckets && change.dimension != Dimension::kTrafficPerDay) {
-      return Malformed(
-          absl::StrCat("dimension: want an amount that is held (STORED_BYTES, STORED_OBJECTS, BUCKETS) or "
-                       "TRAFFIC_PER_DAY, got ",
-                       Name(change.dimension)));
-    }
-    if (change.amount < 0) return Malformed(absl::StrCat("amount: want 0 or more, got ", change.amount));
-    return Canonicalise(&change.subject);
-  }
-  absl::Status operator()(AnnounceTerms& change) const {
-    return change.effective ? absl::OkStatus() : Malformed("effective: want a time, got none");
-  }
-
- private:
-  const Pack& pack_;
-};
 
 // The subject that an announcement of a rejection names, where the change has one.
 struct SubjectOf {
@@ -234,10 +30,10 @@ struct SubjectOf {
       subject = change.subject;
     } else if constexpr (requires { change.subjects; }) {
       if (!change.subjects.empty()) subject = change.subjects.front();
-    } else if constexpr (requires { change.bucket; }) {
-      subject.bucket = change.bucket;
     } else if constexpr (requires { change.host; }) {
       subject.host = change.host;
+    } else if constexpr (requires { change.bucket; }) {
+      subject.bucket = change.bucket;
     } else if constexpr (requires { change.account; }) {
       subject.account = change.account;
     }
@@ -247,9 +43,15 @@ struct SubjectOf {
 
 class Reducer {
  public:
-  Reducer(int64_t revision, absl::Time now, const Policy& policy, const EntitySource& source, const Pack& pack,
+  Reducer(int64_t revision, const Moment& moment, const Policy& policy, const EntitySource& source, const Pack& pack,
           Reduction* result)
-      : revision_(revision), now_(now), policy_(policy), source_(source), pack_(pack), result_(*result) {}
+      : revision_(revision),
+        moment_(moment),
+        now_(moment.wall),
+        policy_(policy),
+        source_(source),
+        pack_(pack),
+        result_(*result) {}
 
   // OK where the event is applied.
   absl::Status Run() {
@@ -260,7 +62,7 @@ class Reducer {
                                     " ahead of ", ChinaTimeText(now_), ", got ", ChinaTimeText(*event.effective_at)));
     }
     SLUICE_RETURN_IF_ERROR(CheckRole());
-    SLUICE_RETURN_IF_ERROR(std::visit(FormCheck(pack_), event.change));
+    SLUICE_RETURN_IF_ERROR(CheckForm(pack_, &event.change));
     SLUICE_RETURN_IF_ERROR(std::visit([&](const auto& change) { return Apply(change); }, event.change));
     return absl::OkStatus();
   }
@@ -365,20 +167,31 @@ class Reducer {
 
   absl::Status Apply(const std::monostate&) { return absl::InternalError("no change"); }
 
+  // Whether nothing stands before the end of an account's data. Announcements are no part of its timeline.
+  absl::Status MayConfirm(const ConfirmReclaimed& change) const {
+    const Account* account = policy_.FindAccount(change.account);
+    const Segment* segment = account == nullptr ? nullptr : account->timeline.At(now_);
+    if (segment == nullptr || segment->state == AccountState::kReclaimed) return absl::OkStatus();
+    const auto refuse = [&](absl::string_view why) {
+      return absl::FailedPreconditionError(absl::StrCat("confirm_reclaimed: ", why));
+    };
+    const OptionalTime announced_at = policy_.AnnouncedAt(change.account);
+    if (!announced_at) {
+      return refuse(absl::StrCat("RECLAIMABLE was not announced of ", change.account, ", or was taken back"));
+    }
+    if (*result_.event.effective_at < *announced_at) {
+      return refuse(absl::StrCat("want a time from the announcement of RECLAIMABLE at ", ChinaTimeText(*announced_at),
+                                 " on, got ", ChinaTimeText(*result_.event.effective_at)));
+    }
+    if (segment->payment_pending) return refuse("a payment is on its way (7.2.2)");
+    if (!moment_.clock_error) return refuse("the clock error is unknown; nothing is erased by such a clock");
+    return absl::OkStatus();
+  }
+
   // The account lifecycle.
   template <typename AccountChange>
   absl::Status Apply(const AccountChange& change) {
-    if constexpr (std::is_same_v<AccountChange, ConfirmReclaimed>) {
-      if (const Account* account = policy_.FindAccount(change.account); account != nullptr) {
-        const Segment* segment = account->timeline.At(now_);
-        const bool already = segment != nullptr && segment->state == AccountState::kReclaimed;
-        if (!already && !policy_.IsAnnounced(change.account)) {
-          return absl::FailedPreconditionError(
-              absl::StrCat("confirm_reclaimed: RECLAIMABLE was not announced of ", change.account,
-                           ", or was taken back: a hold, a pending payment or the margin stands before it"));
-        }
-      }
-    }
+    if constexpr (std::is_same_v<AccountChange, ConfirmReclaimed>) SLUICE_RETURN_IF_ERROR(MayConfirm(change));
     Entity entity = Current(EntityKind::kAccount, change.account);
     entity.events.push_back(Stamped());
     LifecycleOutcome outcome;
@@ -482,16 +295,18 @@ class Reducer {
   }
 
   absl::Status Apply(const OrderDeletion& change) {
-    Moment moment;
-    moment.wall = now_;
-    moment.clock_error = absl::nullopt;  // what a clock could have ended may still be kept
+    const Subject stored = AsStored(change.subject);
+    std::string keeper;  // of several the first by name: the error is announced and stored, and has to read the same
     for (const Rule* rule : policy_.evidence()) {
-      if (!rule->span.Holds(moment)) continue;
-      if (Covers(rule->evidence, change.subject) || Covers(change.subject, rule->evidence)) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("order_deletion: ", Describe(change.subject), " is kept as evidence by ",
-                         rule->kind == EntityKind::kHold ? "hold " : "flag ", rule->id));
-      }
+      if (!rule->KeepsNow(moment_)) continue;
+      const Subject kept = AsStored(rule->evidence);
+      if (Covers(kept, stored) ? IsExcepted(*rule, stored) : !Covers(stored, kept)) continue;
+      std::string label = absl::StrCat(rule->kind == EntityKind::kHold ? "hold " : "flag ", rule->id);
+      if (keeper.empty() || label < keeper) keeper = std::move(label);
+    }
+    if (!keeper.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("order_deletion: ", Describe(change.subject), " is kept as evidence by ", keeper));
     }
     Announcement announcement;
     announcement.kind = AnnouncementKind::kDeleteRequested;
@@ -501,6 +316,29 @@ class Reducer {
     announcement.detail = result_.event.note;
     result_.announcements.push_back(std::move(announcement));
     return absl::OkStatus();
+  }
+
+  // The object that a URL serves, where its host is bound to a bucket; other subjects as they are.
+  Subject AsStored(const Subject& subject) const {
+    if (subject.path.empty()) return subject;
+    const Domain* domain = policy_.FindDomain(subject.host, now_);
+    if (domain == nullptr || domain->bucket.empty()) return subject;
+    Subject object;
+    object.bucket = domain->bucket;
+    object.key = std::string(absl::StripPrefix(subject.path, "/"));
+    return object.key.empty() ? subject : object;
+  }
+
+  // Whether an exception under a flag takes all of `subject` out of what the flag keeps.
+  bool IsExcepted(const Rule& rule, const Subject& subject) const {
+    if (rule.exceptions.empty()) return false;
+    const Entity flag = Current(EntityKind::kFlag, rule.id);
+    return std::any_of(flag.events.begin(), flag.events.end(), [&](const StampedEvent& stamped) {
+      const auto* exception = std::get_if<GrantException>(&stamped.event.change);
+      if (exception == nullptr || !Covers(AsStored(exception->subject), subject)) return false;
+      const bool ahead = *stamped.event.effective_at > stamped.arrived_at;
+      return ahead ? moment_.Passed(*stamped.event.effective_at) : BitesAt(stamped) <= now_;
+    });
   }
 
   // Whether what `inner` names lies within what `outer` names.
@@ -544,10 +382,7 @@ class Reducer {
     return absl::OkStatus();
   }
   absl::Status Apply(const ClearLimit& change) {
-    Entity entity = Current(EntityKind::kLimit, change.limit_id);
-    if (SetBy<SetLimit>(entity) == nullptr) return Unknown("limit", change.limit_id);
-    End(std::move(entity));
-    return absl::OkStatus();
+    return EndRule<SetLimit>(EntityKind::kLimit, "limit", change.limit_id);
   }
   absl::Status Apply(const SetParameter& change) {
     // All are kept: a value that one covers comes into force again when that one ends.
@@ -586,6 +421,7 @@ class Reducer {
   }
 
   const int64_t revision_;
+  const Moment moment_;
   const absl::Time now_;
   const Policy& policy_;
   const EntitySource& source_;
@@ -597,7 +433,7 @@ class Reducer {
 
 }  // namespace
 
-Reduction Reduce(const PolicyEvent& event, int64_t revision, absl::Time now, const Policy& policy,
+Reduction Reduce(const PolicyEvent& event, int64_t revision, const Moment& now, const Policy& policy,
                  const EntitySource& source, const Pack& pack) {
   Reduction result;
   if (!event.event_id.empty() && source.Seen(event.source, event.event_id)) {
@@ -622,7 +458,7 @@ Reduction Reduce(const PolicyEvent& event, int64_t revision, absl::Time now, con
   Announcement rejected;
   rejected.kind = AnnouncementKind::kEventRejected;
   rejected.subject = std::visit(SubjectOf(), event.change);
-  rejected.at = now;
+  rejected.at = now.wall;
   rejected.detail = result.error;
   result.announcements.push_back(std::move(rejected));
   return result;

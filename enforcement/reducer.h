@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "enforcement/check.h"
 #include "enforcement/event.h"
 #include "enforcement/pack.h"
 #include "enforcement/policy.h"
@@ -35,9 +36,9 @@ struct Reduction {
   PolicyEvent event;
 };
 
-// Decides on one event that arrived at `now` (policy time) and would get `revision`. Changes nothing itself. `policy`
-// is the compiled state of what `source` holds.
-Reduction Reduce(const PolicyEvent& event, int64_t revision, absl::Time now, const Policy& policy,
+// Decides on one event that arrived at `now` and would get `revision`. Changes nothing itself. `policy` is the compiled
+// state of what `source` holds.
+Reduction Reduce(const PolicyEvent& event, int64_t revision, const Moment& now, const Policy& policy,
                  const EntitySource& source, const Pack& pack);
 
 }  // namespace sluice

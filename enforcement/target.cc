@@ -16,9 +16,10 @@ void Target::Resolve(const CheckInput& input, const Policy& policy, absl::Time n
     host = canonical.ok() ? *canonical : input.host;
     domain = policy.FindDomain(host, now);
   }
-  if (bucket.empty() && key.empty()) {
+  if (bucket.empty()) {
+    // A key that comes without its bucket is one of the host's: what is set on the object meets it all the same.
     if (domain != nullptr) bucket = domain->bucket;
-    key = KeyOfPath(input.path, &key_buffer_);
+    if (key.empty()) key = KeyOfPath(input.path, &key_buffer_);
   }
   owner = input.owner;
   bucket_known = !owner.empty();
@@ -52,7 +53,7 @@ void Target::ResolveCopySource(const CheckInput& input, const Policy& policy, ab
   key = input.copy_source.key;
   version_id = input.copy_source.version_id;
   if (const Bucket* bound = policy.FindBucket(bucket, now)) owner = bound->account;
-  by_owner = !requester.empty() && requester == owner;
+  by_owner = input.principal == Principal::kLifecycle || (!requester.empty() && requester == owner);
   if (!owner.empty()) probes.push_back({Via::kOwner, SubjectHash(SubjectKind::kAccount, owner)});
   AddResourceProbes(policy);
 }

@@ -166,12 +166,13 @@ void PolicyWriter::TellUsage(const Entity& entity) const {
 }
 
 absl::Status PolicyWriter::Fill(const std::vector<Call*>& group, Work* work) {
+  // What time alone has brought about comes before what this group brings, however the events are cut into calls.
+  if (absl::Status status = AnnounceDue(work); !status.ok()) return status;
   for (Call* call : group) {
     for (const PolicyEvent& event : call->events) {
       call->result.results.emplace_back();
       if (absl::Status status = ApplyEvent(event, work, &call->result.results.back()); !status.ok()) return status;
     }
-    if (absl::Status status = AnnounceDue(work); !status.ok()) return status;
     call->result.revision = work->revision;
   }
   return absl::OkStatus();
@@ -185,7 +186,7 @@ absl::Status PolicyWriter::ApplyEvent(const PolicyEvent& event, Work* work, Even
   }
   Store::Transaction& transaction = *work->transaction;
   Policy& working = index_->working();
-  Reduction reduction = Reduce(event, work->revision + 1, work->now.wall, working, transaction, *pack_);
+  Reduction reduction = Reduce(event, work->revision + 1, work->now, working, transaction, *pack_);
   result->outcome = reduction.outcome;
   result->error = reduction.error;
 

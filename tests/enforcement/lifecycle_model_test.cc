@@ -620,7 +620,9 @@ std::string RunSeed(uint64_t seed) {
   Maker maker(seed);
   const absl::Time start = maker.Start();
   std::vector<Op> ops = maker.Sequence();
-  if (Run(start)(ops).empty()) return "";
+  const std::string fault = Run(start)(ops);
+  if (fault.empty()) return "";
+  std::cerr << "seed " << seed << " disagrees; looking for the shortest history that does:\n" << fault << "\n";
   ops = Shrink(start, std::move(ops));
   std::string out = absl::StrCat("seed ", seed, ", from ", absl::FormatTime(start), ":\n");
   for (size_t i = 0; i < ops.size(); ++i) absl::StrAppend(&out, "  ", i + 1, ". ", Text(ops[i]), "\n");

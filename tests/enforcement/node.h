@@ -56,7 +56,7 @@ class Node : public EntitySource {
   }
 
   Reduction SendEvent(const PolicyEvent& event) {
-    Reduction reduction = Reduce(event, revision_ + 1, now_.wall, index_.working(), *this, *pack_);
+    Reduction reduction = Reduce(event, revision_ + 1, now_, index_.working(), *this, *pack_);
     if (reduction.outcome != Outcome::kApplied) return reduction;
     ++revision_;
     for (const Entity& entity : reduction.upserts) {
