@@ -21,18 +21,6 @@ constexpr char kFooter[] =
     "Exit codes: 0 allowed or done, 1 denied, rejected or failed, 2 wrong flags or input, 3 no server answers,\n"
     "4 throttled. `sluicectl COMMAND --help` shows a command's flags and an example.";
 
-std::string ToJson(const google::protobuf::Message& message, bool spread) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = spread;
-  options.preserve_proto_field_names = true;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
-  // Fails only for text that is no UTF-8, which Protobuf refuses to parse in the first place.
-  if (!status.ok()) return absl::StrCat("{\"error\": \"", std::string(status.message()), "\"}");
-  if (json.empty() || json.back() != '\n') json.push_back('\n');
-  return json;
-}
-
 // Whether to colour what goes to standard output.
 bool WantsColor(const Session& session) {
   const char* no_color = std::getenv("NO_COLOR");  // https://no-color.org
@@ -99,6 +87,18 @@ void AddVersion(CLI::App* app, Session* session) {
 }
 
 }  // namespace
+
+std::string ToJson(const google::protobuf::Message& message, bool spread) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = spread;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
+  // Fails only for text that is no UTF-8, which Protobuf refuses to parse in the first place.
+  if (!status.ok()) return absl::StrCat("{\"error\": \"", std::string(status.message()), "\"}");
+  if (json.empty() || json.back() != '\n') json.push_back('\n');
+  return json;
+}
 
 int Session::Fail(const absl::Status& status) const {
   *err << "sluicectl: " << absl::string_view(status.message()) << "\n";
@@ -172,6 +172,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddTopCommand(&app, &session);
   AddStreamCommands(&app, &session);
   AddLocalCommands(&app, &session);
+  AddPackCommands(&app, &session);
   AddCompletion(&app, &session);
   AddVersion(&app, &session);
   try {

@@ -85,6 +85,7 @@ void AddLimitCommands(CLI::App* app, Session* session);    // limit
 void AddTopCommand(CLI::App* app, Session* session);       // top
 void AddStreamCommands(CLI::App* app, Session* session);   // watch, export, import
 void AddLocalCommands(CLI::App* app, Session* session);    // test, replay
+void AddPackCommands(CLI::App* app, Session* session);     // pack
 
 // Runs sluicectl. `out` and `err` are where it writes, but for progress bars, which go to the terminal of standard
 // error.
@@ -140,6 +141,11 @@ EventText TextOf(const v1::PolicyEvent& event);
 Table TableOfEvents(const google::protobuf::RepeatedPtrField<v1::PolicyEvent>& events);
 // Runs `List` to its last page and prints it.
 int PrintList(const Session& session, const std::string& kind, const SubjectFlags& subject);
+
+// A message as JSON; with `spread` over many lines, each ending in one.
+std::string ToJson(const google::protobuf::Message& message, bool spread);
+// JSON as YAML, spread over lines; as it is where it is no JSON.
+std::string SpreadYaml(const std::string& json);
 
 Color ColorOf(v1::Verdict verdict);
 

@@ -77,22 +77,6 @@ absl::Status FillOptions(const ReplayFlags& flags, ReplayOptions* options) {
   return absl::OkStatus();
 }
 
-// JSON is YAML; this only spreads it over lines.
-std::string SpreadYaml(const std::string& json) {
-  try {
-    YAML::Node node = YAML::Load(json);
-    const std::function<void(YAML::Node)> spread = [&](YAML::Node part) {
-      if (part.IsScalar()) return;
-      part.SetStyle(YAML::EmitterStyle::Block);
-      for (auto item : part) spread(part.IsMap() ? item.second : YAML::Node(item));
-    };
-    spread(node);
-    return absl::StrCat(YAML::Dump(node), "\n");
-  } catch (const YAML::Exception&) {
-    return json;
-  }
-}
-
 int RunReplay(const Session& session, const ReplayFlags& flags) {
   if (flags.policies.empty() && flags.export_file.empty() && !flags.live) {
     return session.UsageError(

@@ -1,4 +1,6 @@
 // How subjects, times and events read in tables.
+#include <functional>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -149,6 +151,21 @@ Table TableOfEvents(const google::protobuf::RepeatedPtrField<v1::PolicyEvent>& e
                   event.note()});
   }
   return table;
+}
+
+std::string SpreadYaml(const std::string& json) {
+  try {
+    YAML::Node node = YAML::Load(json);
+    const std::function<void(YAML::Node)> spread = [&](YAML::Node part) {
+      if (part.IsScalar()) return;
+      part.SetStyle(YAML::EmitterStyle::Block);
+      for (auto item : part) spread(part.IsMap() ? item.second : YAML::Node(item));
+    };
+    spread(node);
+    return absl::StrCat(YAML::Dump(node), "\n");
+  } catch (const YAML::Exception&) {
+    return json;
+  }
 }
 
 }  // namespace sluice
