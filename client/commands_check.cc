@@ -6,8 +6,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "client/commands.h"
 #include "client/yaml_message.h"
+#include "proto/translate.h"
 
 namespace sluice {
 namespace {
@@ -125,11 +127,40 @@ std::string Words(const google::protobuf::RepeatedField<int>& reasons) {
   return absl::StrJoin(words, ", ");
 }
 
-void PrintDecision(const Session& session, const v1::CheckResponse& response) {
+// "UPLOAD photos/a.png by u-1001 from 203.0.113.9": what was asked, for whoever reads the answer without the command.
+std::string QuestionText(const v1::CheckRequest& request) {
+  std::string text = ShortEnumName(v1::Operation_descriptor(), request.operation());
+  const auto add = [&](absl::string_view before, absl::string_view value) {
+    if (!value.empty()) absl::StrAppend(&text, before, value);
+  };
+  if (!request.bucket().empty() || !request.key().empty()) {
+    add(" ", absl::StrCat(request.bucket(), request.key().empty() ? "" : "/", request.key()));
+  }
+  add(" version ", request.version_id());
+  if (!request.host().empty()) add(" ", absl::StrCat(request.host(), request.path()));
+  add(" of ", request.owner());
+  add(" by ", request.requester());
+  if (request.principal() != v1::PRINCIPAL_UNSPECIFIED) {
+    add(" as ", ShortEnumName(v1::Principal_descriptor(), request.principal()));
+  }
+  add(" from ", request.client_ip());
+  add(" in region ", request.region());
+  if (request.has_copy_source()) {
+    add(", copied from ", absl::StrCat(request.copy_source().bucket(), "/", request.copy_source().key()));
+  }
+  for (const v1::ContentHash& hash : request.hashes()) add(", ", absl::StrCat(hash.algorithm(), ":", hash.digest()));
+  return text;
+}
+
+// `asked`, and `at`, may be empty.
+void PrintDecision(const Session& session, const v1::CheckResponse& response, std::string asked = "",
+                   std::string at = "") {
   Table table(std::vector<Table::Column>{{""}, {""}});
   const auto add = [&](absl::string_view name, std::string value, Color color = Color::kNone) {
     if (!value.empty()) table.AddRow({Cell(name, Color::kDim), Cell(std::move(value), color)});
   };
+  add("asked", std::move(asked));
+  add("at", std::move(at));
   add("verdict", ShortEnumName(v1::Verdict_descriptor(), response.verdict()), ColorOf(response.verdict()));
   if (response.reason() != 0) add("reason", ShortEnumName(v1::Reason_descriptor(), response.reason()));
   add("clause", response.clause());
@@ -190,7 +221,10 @@ int RunExplain(const Session& session, const CheckFlags& flags, const std::strin
     session.Print(*response);
     return ExitCodeOf(response->response().verdict());
   }
-  PrintDecision(session, response->response());
+  google::protobuf::Timestamp now;
+  ToProto(absl::Now(), &now);
+  PrintDecision(session, response->response(), QuestionText(explain.request()),
+                absl::StrCat(TimeText(at.empty() ? now : explain.at()), " (UTC+8)"));
   if (response->steps_size() > 0) {
     *session.out << "\n";
     Table table({{""}, {"RULE", Table::Align::kLeft, 48}, {"CLAUSE"}, {"WHY"}});

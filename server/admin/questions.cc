@@ -142,6 +142,11 @@ absl::Status Questions::Describe(const v1::DescribeRequest& request, v1::Describ
     if (!entity->has_value()) continue;  // cleared since the engine looked
     for (const StampedEvent& event : (*entity)->events) ToProto(event, response->add_in_force());
   }
+  if (subject->account.empty()) return absl::OkStatus();
+  const absl::StatusOr<absl::optional<Entity>> account = store_->GetEntity({EntityKind::kAccount, subject->account});
+  if (!account.ok()) return account.status();
+  if (!account->has_value()) return absl::OkStatus();
+  for (const StampedEvent& event : (*account)->events) ToProto(event, response->add_history());
   return absl::OkStatus();
 }
 
