@@ -223,7 +223,7 @@ absl::StatusOr<bool> Measure(const Flags& flags) {
                    {}});
   sides.push_back({"check", checks->get(), std::move(check_load), {}});
   sides.push_back(
-      {"check, no decision log", checks->get(), std::make_unique<Load>(bare_socket, &requests, /*check=*/true), {}});
+      {"check, unwatched", checks->get(), std::make_unique<Load>(bare_socket, &requests, /*check=*/true), {}});
   std::printf("requests of %zu bytes, answers of %zu; %d rounds of %g s a side\n", requests.front().bytes.Length(),
               answer->size(), flags.rounds, flags.seconds);
 

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "absl/types/optional.h"
 #include "bench/child_process.h"
+#include "decision_log/decision_log.h"
 #include "enforcement/clock.h"
 #include "metrics/metrics.h"
 #include "server/listen/check_server.h"
@@ -18,7 +19,6 @@
 #include "server/readiness.h"
 #include "server/system_clock.h"
 #include "sluice/v1/check.grpc.pb.h"
-#include "store/decision_log.h"
 
 namespace sluice::bench {
 namespace {
@@ -116,10 +116,15 @@ absl::Status ServeChecks(const std::string& socket, const std::string& bare_sock
   const PolicyClock clock(&system_clock);
   Readiness readiness;
   readiness.SetHasPolicy(true);
-  Metrics metrics({"bench", "default", ""});
-  DecisionLog log({.node = "bench"});
-  Checker checker(&fixture.engine(), &clock, &readiness, &metrics, {&metrics, &log});
-  Checker bare_checker(&fixture.engine(), &clock, &readiness, &metrics, {&metrics});
+  Metrics metrics({"bench", "default", ""}, &SystemClock::MonotonicNs);
+  DecisionLog::Options log_options;
+  log_options.folder = absl::StrCat(socket, ".decisions");
+  log_options.node = "bench";
+  log_options.clock = &clock;
+  const absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open(std::move(log_options));
+  if (!log.ok()) return log.status();
+  Checker checker(&fixture.engine(), &clock, &readiness, &metrics, {&metrics, log->get()});
+  Checker bare_checker(&fixture.engine(), &clock, &readiness, &metrics, {});
   absl::StatusOr<std::unique_ptr<CheckServer>> server = Listen(socket, &checker);
   if (!server.ok()) return server.status();
   absl::StatusOr<std::unique_ptr<CheckServer>> bare_server = Listen(bare_socket, &bare_checker);

@@ -15,8 +15,8 @@ namespace sluice::bench {
 absl::Status ServeEcho(const std::string& socket, const std::string& answer, bool health);
 
 // The real check server of server/listen, over a policy of `sizes` with three default request limits (account, bucket,
-// address). On `socket` with the observers that sluiced has: metrics and the decision log, which keeps every decision.
-// On `bare_socket` with the metrics alone. Returns when the parent is done.
+// address). On `socket` with the observers that sluiced has: metrics, and the decision log in a folder beside the
+// socket. On `bare_socket` without either. Returns when the parent is done.
 absl::Status ServeChecks(const std::string& socket, const std::string& bare_socket, const Sizes& sizes);
 
 }  // namespace sluice::bench

@@ -171,6 +171,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddLimitCommands(&app, &session);
   AddTopCommand(&app, &session);
   AddStreamCommands(&app, &session);
+  AddLogCommands(&app, &session);
   AddLocalCommands(&app, &session);
   AddPackCommands(&app, &session);
   AddCompletion(&app, &session);

@@ -84,6 +84,7 @@ void AddRuleCommands(CLI::App* app, Session* session);     // flag, order
 void AddLimitCommands(CLI::App* app, Session* session);    // limit
 void AddTopCommand(CLI::App* app, Session* session);       // top
 void AddStreamCommands(CLI::App* app, Session* session);   // watch, export, import
+void AddLogCommands(CLI::App* app, Session* session);      // log
 void AddLocalCommands(CLI::App* app, Session* session);    // test, replay
 void AddPackCommands(CLI::App* app, Session* session);     // pack
 

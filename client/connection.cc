@@ -57,6 +57,7 @@ absl::Status ToStatus(const grpc::Status& status, const Connection::Options& opt
 struct Connection::Stubs {
   std::unique_ptr<v1::Enforcement::Stub> enforcement;
   std::unique_ptr<v1::PolicyAdmin::Stub> admin;
+  std::unique_ptr<v1::DecisionLog::Stub> log;
 
   // Runs `call(context)` under the deadline of a single call.
   template <typename Response, typename Call>
@@ -77,6 +78,7 @@ Connection::Connection(Options options) : options_(std::move(options)), stubs_(s
   const auto channel = grpc::CreateCustomChannel(options_.address, grpc::InsecureChannelCredentials(), arguments);
   stubs_->enforcement = v1::Enforcement::NewStub(channel);
   stubs_->admin = v1::PolicyAdmin::NewStub(channel);
+  stubs_->log = v1::DecisionLog::NewStub(channel);
 }
 
 Connection::~Connection() = default;
@@ -139,6 +141,21 @@ absl::Status Connection::Watch(const v1::WatchRequest& request,
   v1::Announcement announcement;
   while (stream->Read(&announcement)) {
     if (!seen(announcement)) {
+      context.TryCancel();
+      stream->Finish();
+      return absl::OkStatus();
+    }
+  }
+  return ToStatus(stream->Finish(), options_);
+}
+
+absl::Status Connection::QueryLog(const v1::LogQuery& query,
+                                  const std::function<bool(const v1::DecisionRecord&)>& seen) {
+  grpc::ClientContext context;
+  const auto stream = stubs_->log->Query(&context, query);
+  v1::DecisionRecord record;
+  while (stream->Read(&record)) {
+    if (!seen(record)) {
       context.TryCancel();
       stream->Finish();
       return absl::OkStatus();

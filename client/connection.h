@@ -44,6 +44,8 @@ class Connection {
                            const std::function<void(const v1::ApplyResponse&)>& answered);
   // Until `seen` returns false or the server ends.
   absl::Status Watch(const v1::WatchRequest& request, const std::function<bool(const v1::Announcement&)>& seen);
+  // Until `seen` returns false or the server ends.
+  absl::Status QueryLog(const v1::LogQuery& query, const std::function<bool(const v1::DecisionRecord&)>& seen);
   absl::Status Export(const std::function<absl::Status(const v1::ExportChunk&)>& chunk);
   // Sends what `next` fills until it returns false. An error of `next` cancels the whole import.
   absl::StatusOr<v1::ImportResponse> Import(const std::function<absl::StatusOr<bool>(v1::ExportChunk*)>& next);

@@ -280,11 +280,12 @@ absl::Status ScenarioRunner::RunAudit(const Step& step) {
   if (absl::Status status = MergeYaml(step.argument, file_, &query, &variables_); !status.ok()) return status;
   v1::DecisionRecord last;
   int64_t records = 0;
-  simulation_->QueryLog(query, [&](const v1::DecisionRecord& record) {
+  const absl::Status queried = simulation_->QueryLog(query, [&](const v1::DecisionRecord& record) {
     last = record;
     ++records;
     return true;
   });
+  if (!queried.ok()) return queried;
   std::vector<Difference> differences;
   if (step.records && records != *step.records) {
     differences.push_back({"records", absl::StrCat(*step.records), absl::StrCat(records)});

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/yaml_message.h"
+#include "decision_log/record.h"
 #include "enforcement/names.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
@@ -20,11 +21,11 @@ namespace fs = std::filesystem;
 // Address space, not disk: a simulated policy of millions of entities still fits.
 constexpr size_t kMapBytes = size_t{4} << 30;
 constexpr size_t kUsageMapBytes = size_t{1} << 30;
-// Enough for any scenario; a record takes half a kilobyte.
+// Enough for any scenario; a record takes a third of a kilobyte.
 constexpr size_t kAuditCapacity = size_t{1} << 22;
 
-DecisionLog::Options LogOptions(const Simulation::Options& options) {
-  DecisionLog::Options log;
+MemoryLog::Options LogOptions(const Simulation::Options& options) {
+  MemoryLog::Options log;
   log.capacity = options.audit_capacity.value_or(kAuditCapacity);
   log.keep_oldest = options.audit_capacity.has_value();
   log.node = "simulation";
@@ -128,7 +129,14 @@ Simulation::Simulation(const Pack* pack, Options options)
       clock_(options_.start),
       metrics_({SLUICE_VERSION, pack->name, pack->digest}),
       log_(LogOptions(options_)) {
-  metrics_.SetSource(Metrics::Source::kDecisionLogDropped, [this] { return static_cast<double>(log_.dropped()); });
+  metrics_.SetLog([this] {
+    Metrics::LogFigures figures;
+    for (int i = 0; i < kLogClassCount; ++i) {
+      const auto log_class = static_cast<LogClass>(i);
+      figures.classes.push_back({Name(log_class), log_.taken(log_class), log_.dropped(log_class)});
+    }
+    return figures;
+  });
   metrics_.SetSource(Metrics::Source::kPolicyRevision,
                      [this] { return static_cast<double>(node_->store->revision()); });
   metrics_.SetSource(Metrics::Source::kStoreBytes, [this] { return static_cast<double>(node_->store->used_bytes()); });
@@ -343,9 +351,10 @@ absl::StatusOr<Decision> Simulation::Explain(const CheckInput& input, std::vecto
 
 absl::Status Simulation::Report(const UsageInput& usage) { return node_->engine->Report("", {usage}, Now()); }
 
-void Simulation::QueryLog(const v1::LogQuery& query,
-                          const std::function<bool(const v1::DecisionRecord&)>& visit) const {
-  log_.Query(query, visit);
+absl::Status Simulation::QueryLog(const v1::LogQuery& query,
+                                  const std::function<bool(const v1::DecisionRecord&)>& visit) const {
+  LogCursor cursor;
+  return log_.Query(query, &cursor, visit);
 }
 
 std::string SerializeDeterministically(const google::protobuf::Message& message) {

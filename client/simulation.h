@@ -17,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "decision_log/memory_log.h"
 #include "enforcement/abuse_guard.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
@@ -24,7 +25,6 @@
 #include "enforcement/pack.h"
 #include "metrics/metrics.h"
 #include "sluice/v1/admin.pb.h"
-#include "store/decision_log.h"
 #include "store/policy_writer.h"
 #include "store/store.h"
 #include "store/usage_store.h"
@@ -121,7 +121,8 @@ class Simulation {
   // ---- The watching path
   // ------------------------------------------------------------------------------------------------
 
-  void QueryLog(const v1::LogQuery& query, const std::function<bool(const v1::DecisionRecord&)>& visit) const;
+  // INVALID_ARGUMENT for a query that cannot be asked.
+  absl::Status QueryLog(const v1::LogQuery& query, const std::function<bool(const v1::DecisionRecord&)>& visit) const;
   std::string MetricsText() const { return metrics_.Text(); }
 
   const Pack& pack() const { return *pack_; }
@@ -151,7 +152,7 @@ class Simulation {
   std::string folder_;
   SimulatedClock clock_;
   Metrics metrics_;
-  DecisionLog log_;
+  MemoryLog log_;
   std::unique_ptr<Node> node_;
   // Announcements come in order of revision: the last revision seen, and how many of it.
   int64_t announced_revision_ = 0;

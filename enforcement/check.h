@@ -50,6 +50,8 @@ enum class Door : uint8_t {
   kSrs,
 };
 inline constexpr int kDoorCount = 11;
+// "GRPC", "ENVOY_RATE_LIMIT". "?" for a number that has none.
+absl::string_view Name(Door value);
 
 struct HashView {
   absl::string_view algorithm;
@@ -125,6 +127,7 @@ struct Decision {
   Verdict trial_verdict = Verdict::kUnspecified;
   Reason trial_reason = Reason::kUnspecified;
   std::string trial_rule_id;
+  Dimension dimension = Dimension::kUnspecified;  // of the limit that decided, where one did
   // Whom the check met, for the decision log: the resolved owner, bucket, key and host.
   std::string owner, bucket, key, host;
 };

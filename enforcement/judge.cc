@@ -415,6 +415,7 @@ void Judge::Answer(const Finding& finding, Decision* decision) const {
   if (decision->verdict == Verdict::kAllow) return;
   decision->rule_id.assign(finding.rule_id.data(), finding.rule_id.size());
   decision->set_by = finding.set_by;
+  decision->dimension = finding.dimension;
   const Dialect dialect = input_.dialect == Dialect::kUnspecified ? options_.dialect : input_.dialect;
   FillAnswer(pack_, finding.reason, dialect, decision);
   decision->fault = finding.fault;

@@ -29,6 +29,7 @@ struct Finding {
   uint8_t severity = 0;  // among findings of one reason the highest speaks, then the smallest id
   absl::string_view clause;
   absl::string_view rule_id;
+  Dimension dimension = Dimension::kUnspecified;  // of a limit
   // Answers of their own within QUOTA_EXCEEDED and RATE_LIMITED.
   bool bucket_quota = false;
   bool object_rate = false;

@@ -72,6 +72,7 @@ void Judge::CollectLimits() {
 
 void Judge::AddLimit(Reason reason, Effect effect, const LimitRule& limit) {
   Finding& finding = Add(reason, effect, {}, limit.id, limit.set_by);
+  finding.dimension = limit.dimension;
   finding.object_rate = reason == Reason::kRateLimited && limit.scope == LimitScope::kObject;
   finding.bucket_quota = reason == Reason::kQuotaExceeded && limit.dimension == Dimension::kBuckets;
 }

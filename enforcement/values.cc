@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "enforcement/check.h"
+
 namespace sluice {
 namespace {
 
@@ -56,6 +58,17 @@ constexpr absl::string_view kDialects[] = {"UNSPECIFIED", "GENERIC", "S3", "KODO
 constexpr absl::string_view kOutcomes[] = {"UNSPECIFIED", "APPLIED", "DUPLICATE", "STALE", "REJECTED"};
 constexpr absl::string_view kAnnouncements[] = {"UNSPECIFIED",      "RECLAIMABLE",    "RECLAIM_CANCELLED",
                                                 "DELETE_REQUESTED", "EVENT_REJECTED", "AUTO_SANDBOXED"};
+constexpr absl::string_view kDoors[kDoorCount] = {"GRPC",
+                                                  "HTTP",
+                                                  "ENVOY_AUTHORIZATION",
+                                                  "ENVOY_RATE_LIMIT",
+                                                  "NGINX",
+                                                  "FORWARD_AUTH",
+                                                  "HAPROXY",
+                                                  "CEPH_RGW",
+                                                  "MINIO",
+                                                  "NGINX_RTMP",
+                                                  "SRS"};
 
 template <typename Enum, size_t kSize>
 absl::string_view NameIn(const absl::string_view (&names)[kSize], Enum value) {
@@ -87,6 +100,7 @@ absl::string_view Name(Level value) { return NameIn(kLevels, value); }
 absl::string_view Name(RestrictionKind value) { return NameIn(kRestrictions, value); }
 absl::string_view Name(Dialect value) { return NameIn(kDialects, value); }
 absl::string_view Name(Outcome value) { return NameIn(kOutcomes, value); }
+absl::string_view Name(Door value) { return NameIn(kDoors, value); }
 absl::string_view Name(AnnouncementKind value) { return NameIn(kAnnouncements, value); }
 
 absl::optional<Operation> ParseOperation(absl::string_view name) { return ParseIn<Operation>(kOperations, name); }

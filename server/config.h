@@ -47,8 +47,12 @@ struct Config {
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
 
-  uint64_t decision_log_capacity = 0;
-  bool decision_log_allowed = false;
+  std::string decision_log_path;  // empty = "decisions" below store_path
+  int64_t decision_log_sample = 0;
+  uint64_t decision_log_ring_bytes = 0;
+  uint64_t decision_log_segment_bytes = 0;
+  absl::Duration decision_log_keep_for;
+  uint64_t decision_log_keep_bytes = 0;  // 0 = no bound
 
   absl::Duration policy_max_age;  // zero = no bound
 

@@ -1,6 +1,7 @@
 // The table of keys: each with its name, default, form and place in Config.
 #include <unistd.h>
 
+#include <bit>
 #include <limits>
 
 #include "absl/strings/match.h"
@@ -115,7 +116,9 @@ constexpr char kDefaultCheck[] = "unix:/run/sluice/check.sock";
 constexpr char kDefaultAdmin[] = "unix:/run/sluice/admin.sock";
 constexpr char kFleetSize[] = "a whole number from 1 to 100000";
 constexpr char kCells[] = "a whole number from 1024 to 4294967296";
-constexpr char kCapacity[] = "a whole number from 1 to 16777216";
+constexpr char kSample[] = "a whole number from 0 to 1000000000";
+constexpr char kRingBytes[] = "a power of two from 1MiB to 1GiB";
+constexpr char kKeepFor[] = "a duration such as 4320h, up to ten years";
 constexpr char kThreads[] = "a whole number from 0 to 1024";
 constexpr char kClockError[] = "a duration such as 500ms, or unknown";
 constexpr char kDrain[] = "a duration from 0s to 10m";
@@ -218,14 +221,43 @@ const ConfigKey kKeys[] = {
        return absl::OkStatus();
      },
      [](const Config& c) { return std::string(Name(c.log_format)); }},
-    {"decision_log.capacity", "65536", kCapacity, "Decisions kept in memory, the most recent ones.",
-     [](Text text, Config* c) {
-       return SetNumber<uint64_t>(text, kCapacity, 1, uint64_t{1} << 24, &c->decision_log_capacity);
+    {"decision_log.path", "", "an absolute path, or nothing for decisions below store.path",
+     "Folder of the decision log.",
+     [](Text text, Config* c) -> absl::Status {
+       if (!text.empty() && !absl::StartsWith(text, "/")) return Wanted("an absolute path", text);
+       c->decision_log_path = std::string(text);
+       return absl::OkStatus();
      },
-     [](const Config& c) { return absl::StrCat(c.decision_log_capacity); }},
-    {"decision_log.allowed", "true", "true or false", "Whether plain allows are kept too; clause 3.1.7 wants them.",
-     [](Text text, Config* c) { return SetBool(text, &c->decision_log_allowed); },
-     [](const Config& c) -> std::string { return c.decision_log_allowed ? "true" : "false"; }},
+     [](const Config& c) { return c.decision_log_path; }},
+    {"decision_log.sample", "100", kSample, "Of plain allows one in so many is logged; 1 = all, 0 = none.",
+     [](Text text, Config* c) { return SetNumber<int64_t>(text, kSample, 0, 1000000000, &c->decision_log_sample); },
+     [](const Config& c) { return absl::StrCat(c.decision_log_sample); }},
+    {"decision_log.ring_bytes", "4MiB", kRingBytes, "Memory between checks and the log's disk, for each core.",
+     [](Text text, Config* c) -> absl::Status {
+       uint64_t bytes = 0;
+       if (absl::Status status = SetBytes(text, &bytes); !status.ok()) return status;
+       if (!std::has_single_bit(bytes) || bytes > (uint64_t{1} << 30)) return Wanted(kRingBytes, text);
+       c->decision_log_ring_bytes = bytes;
+       return absl::OkStatus();
+     },
+     [](const Config& c) { return FormatBytes(c.decision_log_ring_bytes); }},
+    {"decision_log.segment_bytes", "64MiB", kBytes, "Size at which a file of the log is closed and the next one begun.",
+     [](Text text, Config* c) { return SetBytes(text, &c->decision_log_segment_bytes); },
+     [](const Config& c) { return FormatBytes(c.decision_log_segment_bytes); }},
+    {"decision_log.keep_for", "4320h", kKeepFor, "How long decisions are kept; clause 3.1.7 wants six months.",
+     [](Text text, Config* c) {
+       return SetDuration(text, kKeepFor, absl::Hours(24 * 3660), &c->decision_log_keep_for);
+     },
+     [](const Config& c) { return absl::FormatDuration(c.decision_log_keep_for); }},
+    {"decision_log.keep_bytes", "0", "a number of bytes, also as 512MiB or 16GiB, or 0 for no bound",
+     "The most that the log may use; the oldest goes first, held evidence never.",
+     [](Text text, Config* c) -> absl::Status {
+       c->decision_log_keep_bytes = 0;
+       return text == "0" ? absl::OkStatus() : SetBytes(text, &c->decision_log_keep_bytes);
+     },
+     [](const Config& c) -> std::string {
+       return c.decision_log_keep_bytes == 0 ? "0" : FormatBytes(c.decision_log_keep_bytes);
+     }},
     {"policy.max_age", "0s", kDuration, "Answer STALE_POLICY once the policy has not changed for so long; 0s = never.",
      [](Text text, Config* c) { return SetDuration(text, kDuration, absl::Hours(24 * 3660), &c->policy_max_age); },
      [](const Config& c) { return absl::FormatDuration(c.policy_max_age); }},

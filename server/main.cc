@@ -15,7 +15,10 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "agreement/loader.h"
+#include "decision_log/decision_log.h"
+#include "decision_log/legal_hold.h"
 #include "enforcement/abuse_guard.h"
+#include "enforcement/census.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
 #include "enforcement/limiter.h"
@@ -37,8 +40,8 @@
 #include "server/service_manager.h"
 #include "server/system_clock.h"
 #include "server/ticker.h"
-#include "store/decision_log.h"
 #include "store/policy_writer.h"
+#include "store/rule_census.h"
 #include "store/store.h"
 #include "store/usage_store.h"
 
@@ -50,6 +53,8 @@ constexpr int kFailed = 1;
 constexpr int kMisconfigured = 2;
 
 constexpr absl::Duration kTick = absl::Seconds(1);
+// How long at least lies between two counts of accounts and rules.
+constexpr absl::Duration kCensusPause = absl::Seconds(5);
 
 void Complain(absl::string_view message) { fprintf(stderr, "sluiced: %s\n", std::string(message).c_str()); }
 
@@ -61,6 +66,7 @@ sigset_t BlockSignals() {
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGXFSZ, SIG_IGN);  // a file over its limit is a full disk
   signal(SIGPIPE, SIG_IGN);  // a caller that hangs up is an error of one write, not the end of the process
   return signals;
 }
@@ -95,10 +101,7 @@ class Node {
         engine_(pack_.get(), &index_, &limiter_,
                 NodeOptions{config.node_region, config.node_dialect, static_cast<int>(config.node_fleet_size)}),
         abuse_(*pack_, &limiter_),
-        metrics_({std::string(Version()), pack_->name, pack_->digest}),
-        decision_log_({.capacity = static_cast<size_t>(config.decision_log_capacity),
-                       .log_allowed = config.decision_log_allowed,
-                       .node = config.node_name}) {
+        metrics_({std::string(Version()), pack_->name, pack_->digest}, &SystemClock::MonotonicNs) {
     RouteLibraryLogs(&logger_);
     engine_.SetAbuseObserver(&abuse_);
     engine_.SetUsageObserver(&top_);
@@ -113,6 +116,7 @@ class Node {
                                     {"digest", pack_->digest},
                                     {"path", config_.pack_path.empty() ? "built in" : config_.pack_path}});
     if (absl::Status status = LoadPolicy(); !status.ok()) return status;
+    if (absl::Status status = OpenDecisionLog(); !status.ok()) return status;
     SetSources();
     return Listen();
   }
@@ -174,6 +178,26 @@ class Node {
     return absl::OkStatus();
   }
 
+  absl::Status OpenDecisionLog() {
+    DecisionLog::Options options;
+    options.folder =
+        config_.decision_log_path.empty() ? absl::StrCat(config_.store_path, "/decisions") : config_.decision_log_path;
+    options.node = config_.node_name;
+    options.clock = clock_.get();
+    options.sample = config_.decision_log_sample;
+    options.ring_bytes = config_.decision_log_ring_bytes;
+    options.segment_bytes = config_.decision_log_segment_bytes;
+    options.retention = {config_.decision_log_keep_for, config_.decision_log_keep_bytes};
+    options.held = [this] { return HeldTerms(*index_.Read(), clock_->Now()); };
+    options.tell = [this](bool grave, const std::string& text) {
+      logger_.Log(grave ? LogLevel::kError : LogLevel::kInfo, "decision log", {{"text", text}});
+    };
+    absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open(std::move(options));
+    if (!log.ok()) return Named("decision_log.path", log.status());
+    decision_log_ = *std::move(log);
+    return absl::OkStatus();
+  }
+
   absl::Status StartListener() {
     methods_ = std::make_unique<EnforcementMethods>(checker_.get(), &router_);
     absl::StatusOr<std::unique_ptr<Listener>> listener =
@@ -212,7 +236,7 @@ class Node {
 
   absl::Status Listen() {
     checker_ = std::make_unique<Checker>(&engine_, clock_.get(), &readiness_, &metrics_,
-                                         std::vector<DecisionObserver*>{&metrics_, &decision_log_, &top_});
+                                         std::vector<DecisionObserver*>{&metrics_, decision_log_.get(), &top_});
     if (absl::Status status = config_.listen_check_by_grpc ? StartCheckServer() : StartListener(); !status.ok()) {
       return Named("listen.check", status);
     }
@@ -225,7 +249,7 @@ class Node {
                            {.engine = &engine_,
                             .store = store_.get(),
                             .writer = writer_.get(),
-                            .decisions = &decision_log_,
+                            .decisions = decision_log_.get(),
                             .clock = clock_.get(),
                             .top = &top_,
                             .on_applied = [this] { Refresh(); }});
@@ -254,9 +278,16 @@ class Node {
 
   void SetSources() {
     using Source = Metrics::Source;
-    metrics_.SetSource(Source::kDecisionLogDropped, [this] { return static_cast<double>(decision_log_.dropped()); });
+    metrics_.SetLog([this] { return FiguresOf(*decision_log_); });
+    metrics_.SetConfig({{"region", config_.node_region},
+                        {"dialect", std::string(Name(config_.node_dialect))},
+                        {"fleet_size", absl::StrCat(config_.node_fleet_size)},
+                        {"policy_max_age", absl::FormatDuration(config_.policy_max_age)},
+                        {"decision_log_sample", absl::StrCat(config_.decision_log_sample)},
+                        {"decision_log_keep_for", absl::FormatDuration(config_.decision_log_keep_for)}});
     metrics_.SetSource(Source::kPolicyRevision, [this] { return static_cast<double>(store_->revision()); });
     metrics_.SetSource(Source::kPolicyAgeSeconds, [this] { return absl::ToDoubleSeconds(PolicyAge()); });
+    metrics_.SetSource(Source::kPolicyStale, [this] { return readiness_.stale() ? 1.0 : 0.0; });
     metrics_.SetSource(Source::kStoreBytes, [this] { return static_cast<double>(store_->used_bytes()); });
     metrics_.SetSource(Source::kStoreBoundBytes, [this] { return static_cast<double>(store_->map_bytes()); });
     metrics_.SetSource(Source::kLimiterCells, [this] { return static_cast<double>(limiter_.cells()); });
@@ -269,6 +300,38 @@ class Node {
     metrics_.SetSource(Source::kLedgerTurnedAway,
                        [this] { return static_cast<double>(limiter_.ledger().turned_away()); });
     metrics_.SetSource(Source::kReady, [this] { return readiness_.ready() ? 1.0 : 0.0; });
+  }
+
+  static Metrics::LogFigures FiguresOf(const DecisionLog& log) {
+    const DecisionLog::Figures figures = log.figures();
+    Metrics::LogFigures shown;
+    for (int i = 0; i < kLogClassCount; ++i) {
+      shown.classes.push_back({Name(static_cast<LogClass>(i)), figures.written[i], figures.dropped[i]});
+    }
+    shown.bytes_written = figures.bytes_written;
+    shown.write_failures = figures.write_failures;
+    shown.failing = figures.failing;
+    shown.folder_bytes = figures.folder_bytes;
+    shown.segments = figures.segments;
+    shown.held_segments = figures.held_segments;
+    shown.removed_segments = figures.removed_segments;
+    shown.oldest_seconds = static_cast<double>(figures.oldest_ns) / 1e9;
+    return shown;
+  }
+
+  // Counts what the policy holds, for the metrics. Takes no more than a hundredth of the time.
+  void TakeCensus() {
+    const Moment now = clock_->Now();
+    Census census;
+    CountAccounts(*index_.Read(), now, &census);
+    const absl::Status status = CountRules(*store_, now.wall, &census);
+    const absl::Duration took = absl::Nanoseconds(clock_->Now().mono.ns - now.mono.ns);
+    census_due_ = absl::Now() + std::max(kCensusPause, 100 * took);
+    if (status.ok()) {
+      metrics_.SetCensus(census, took);
+    } else {
+      logger_.Warning("census", {{"error", status.ToString()}});
+    }
   }
 
   // Since the last change; zero where there was none.
@@ -311,6 +374,7 @@ class Node {
     Refresh();
     if (readiness_.Text() != last_state_) surroundings_->manager.Status(readiness_.Text());
     last_state_ = readiness_.Text();
+    if (absl::Now() >= census_due_) TakeCensus();
   }
 
   // Tells the service manager that this process decides, by deciding. Explain spends nothing and is observed by nobody.
@@ -353,11 +417,11 @@ class Node {
   Readiness readiness_;
   absl::string_view last_state_;  // what the service manager was told
   Metrics metrics_;
-  DecisionLog decision_log_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<PolicyClock> clock_;
   std::unique_ptr<UsageStore> usage_;
   std::unique_ptr<PolicyWriter> writer_;
+  std::unique_ptr<DecisionLog> decision_log_;
   std::unique_ptr<Checker> checker_;
   // What the listener of the data path answers, by path.
   Router router_;
@@ -371,6 +435,7 @@ class Node {
   std::unique_ptr<HttpServer> http_server_;
   absl::Status last_tick_;
   absl::Status last_flush_;
+  absl::Time census_due_;  // of the ticker's thread
 };
 
 absl::StatusOr<Surroundings> LookAround() {

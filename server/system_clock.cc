@@ -16,4 +16,10 @@ Moment SystemClock::Now() const {
   return moment;
 }
 
+int64_t SystemClock::MonotonicNs() {
+  timespec mono;
+  clock_gettime(CLOCK_MONOTONIC, &mono);
+  return mono.tv_sec * int64_t{1'000'000'000} + mono.tv_nsec;
+}
+
 }  // namespace sluice

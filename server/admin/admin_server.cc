@@ -28,6 +28,8 @@ constexpr int kThreadsMax = 2 * kWatchersMax;
 constexpr size_t kAnnouncementsAtOnce = 1000;
 // How soon a watch notices that its watcher left, or that the server is to stop.
 constexpr absl::Duration kWatchTick = absl::Milliseconds(500);
+// How soon one who follows the decision log is told of what is new. Each look flushes the log.
+constexpr absl::Duration kFollowTick = absl::Milliseconds(250);
 
 class AdminService final : public ByteService<v1::PolicyAdmin> {
  public:
@@ -165,23 +167,38 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
 
 class DecisionLogService final : public ByteService<v1::DecisionLog> {
  public:
-  explicit DecisionLogService(const DecisionLog* decisions) : decisions_(decisions) {
+  explicit DecisionLogService(const DecisionSource* decisions) : decisions_(decisions) {
     Serve<v1::LogQuery, v1::DecisionRecord>("Query", [this](auto* stream) { return Query(stream); });
   }
+
+  void Drain() { draining_.store(true, std::memory_order_relaxed); }
 
  private:
   absl::Status Query(ByteStream<v1::LogQuery, v1::DecisionRecord>* stream) {
     v1::LogQuery request;
     if (absl::Status status = stream->ReadOnly(&request); !status.ok()) return status;
-    if (request.limit() < 0) {
-      return absl::InvalidArgumentError(absl::StrCat("limit: wanted 0 or more, got ", request.limit()));
+    const absl::Cleanup leave = [this] { queries_.fetch_sub(1, std::memory_order_relaxed); };
+    if (queries_.fetch_add(1, std::memory_order_relaxed) >= kWatchersMax) {
+      return absl::ResourceExhaustedError(absl::StrCat("at most ", kWatchersMax, " queries at once"));
     }
-    // A slow reader holds up no check: the log copies pointers and lets go before it calls.
-    decisions_->Query(request, [stream](const v1::DecisionRecord& record) { return stream->Write(record); });
-    return absl::OkStatus();
+    stream->SendInitialMetadata();  // so that a follower knows at once that it is heard
+    LogCursor cursor;
+    int64_t left = request.limit();
+    const auto send = [&](const v1::DecisionRecord& record) { return stream->Write(record) && --left != 0; };
+    while (true) {
+      // A slow reader holds up no check: the log is read from disk.
+      const absl::Status status = decisions_->Query(request, &cursor, send);
+      const bool enough = request.limit() > 0 && left <= 0;
+      if (!status.ok() || !request.follow() || enough || stream->cancelled()) return status;
+      if (draining_.load(std::memory_order_relaxed)) return absl::UnavailableError("the node is shutting down");
+      if (request.limit() > 0) request.set_limit(left);
+      absl::SleepFor(kFollowTick);
+    }
   }
 
-  const DecisionLog* const decisions_;
+  const DecisionSource* const decisions_;
+  std::atomic<bool> draining_{false};
+  std::atomic<int> queries_{0};
 };
 
 }  // namespace
@@ -225,6 +242,7 @@ void AdminServer::SetServing(bool serving) {
 void AdminServer::Shutdown(absl::Duration grace) {
   if (std::exchange(impl_->down, true)) return;
   impl_->admin_service.Drain();
+  impl_->log_service.Drain();
   impl_->listener.Shutdown(grace);
 }
 

@@ -10,12 +10,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "decision_log/decision_source.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
 #include "enforcement/top.h"
 #include "server/listen/address.h"
 #include "server/listen/inherited_sockets.h"
-#include "store/decision_log.h"
 #include "store/policy_writer.h"
 #include "store/store.h"
 
@@ -34,7 +34,7 @@ class AdminServer {
     Engine* engine = nullptr;
     const Store* store = nullptr;
     PolicyWriter* writer = nullptr;
-    const DecisionLog* decisions = nullptr;
+    const DecisionSource* decisions = nullptr;
     const Clock* clock = nullptr;
     const Top* top = nullptr;
     // Called after the policy changed, before the caller is told. May be empty.

@@ -353,7 +353,7 @@ TEST(Scenario, NodeOptionsReachTheNode) {
       repeat: 3
     - audit: {bucket: b1}
       expect: {records: 1}
-    - metrics: {has: [sluice_decision_log_dropped_total 2]}
+    - metrics: {has: ['sluice_decision_log_dropped_total{class="sample"} 2']}
 )",
                                    "  node: {audit_capacity: 1}\n");
   EXPECT_TRUE(full.passed) << full.diff;

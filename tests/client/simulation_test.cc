@@ -211,7 +211,7 @@ TEST(Simulation, AFullDecisionLogKeepsTheOldestAndCounts) {
   auto simulation = Make("2026-03-01T10:00:00+08:00", options);
   Apply(simulation.get(), kAccount);
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(simulation->Check(PublicRead("b1")).ok());
-  EXPECT_THAT(simulation->MetricsText(), HasSubstr("sluice_decision_log_dropped_total 3"));
+  EXPECT_THAT(simulation->MetricsText(), HasSubstr("sluice_decision_log_dropped_total{class=\"sample\"} 3"));
 }
 
 }  // namespace

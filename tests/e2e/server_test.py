@@ -138,7 +138,7 @@ class LifeTest(harness.TestCase):
     # -- The decision log
 
     def test_decisions_are_kept_with_whom_they_met(self):
-        node = self.node("--node-name", "edge-7").start()
+        node = self.node("--node-name", "edge-7", "--decision-log-sample", "1").start()
         node.apply(*harness.standard_policy(), harness.freeze("u2"))
         node.check(harness.download(key="a", client_ip="203.0.113.9", request_id="r-1"))
         node.check(harness.download(bucket="b9", requester="u2", request_id="r-2"))
@@ -269,18 +269,21 @@ class LifeTest(harness.TestCase):
         self.assert_rpc_error(grpc.StatusCode.INVALID_ARGUMENT, lambda: node.check(harness.download(bucket="b" * 257)))
 
         def checks(verdict, reason):
-            return node.metric(f'sluice_checks_total{{verdict="{verdict}",reason="{reason}",operation="DOWNLOAD"}}')
+            fault = "UNSPECIFIED" if verdict == "ALLOW" else "CUSTOMER"
+            return node.metric(f'sluice_checks_total{{verdict="{verdict}",reason="{reason}",fault="{fault}",'
+                               'operation="DOWNLOAD",door="GRPC"}')
         self.assertEqual(checks("ALLOW", "UNSPECIFIED"), 3)
         self.assertEqual(checks("DENY", "ACCOUNT_FROZEN"), 1)
         self.assertEqual(node.metric("sluice_checks_malformed_total"), 1)
-        self.assertEqual(node.metric('sluice_events_total{outcome="APPLIED"}'), 6)
-        self.assertEqual(node.metric('sluice_events_total{outcome="REJECTED"}'), 1)
+        self.assertEqual(node.metric('sluice_events_total{outcome="APPLIED",role="BILLING"}'), 3)
+        self.assertEqual(node.metric('sluice_events_total{outcome="APPLIED",role="STORAGE"}'), 3)
+        self.assertEqual(node.metric('sluice_events_total{outcome="REJECTED",role="UNSPECIFIED"}'), 1)
         self.assertGreaterEqual(node.metric("sluice_commit_seconds_count"), 2)
         status, text = node.http_get("/metrics")
         self.assertEqual(status, 200)
         names = set(re.findall(r"^# HELP (\S+) \S", text, re.MULTILINE))
         self.assertEqual(names, set(re.findall(r"^# TYPE (\S+) (?:counter|gauge|histogram)$", text, re.MULTILINE)))
-        self.assertTrue(names and all(name.startswith("sluice_") for name in names))
+        self.assertTrue(names and all(name.startswith(("sluice_", "process_")) for name in names))
         # Clause 6: nobody is named.
         for name in ("u1", "u2", "b1", "b9", "k1"):
             self.assertNotRegex(text, rf'"{name}"')

@@ -17,6 +17,7 @@ Decision Answer(Verdict verdict, Reason reason) {
   Decision decision;
   decision.verdict = verdict;
   decision.reason = reason;
+  if (verdict != Verdict::kAllow) decision.fault = Fault::kCustomer;
   return decision;
 }
 
@@ -32,13 +33,18 @@ TEST(MetricsTest, HasEveryFamilyWithHelpBeforeAnythingHappened) {
   const std::string text = Metrics(kBuild).Text();
   for (const char* name : {"sluice_checks_total",
                            "sluice_checks_malformed_total",
+                           "sluice_check_seconds",
+                           "sluice_throttled_total",
                            "sluice_events_total",
+                           "sluice_event_lag_seconds",
                            "sluice_commit_seconds",
                            "sluice_commit_failures_total",
                            "sluice_build_info",
+                           "sluice_config_info",
                            "sluice_decision_log_dropped_total",
                            "sluice_policy_revision",
                            "sluice_policy_age_seconds",
+                           "sluice_policy_stale",
                            "sluice_store_bytes",
                            "sluice_store_bound_bytes",
                            "sluice_limiter_cells",
@@ -49,13 +55,20 @@ TEST(MetricsTest, HasEveryFamilyWithHelpBeforeAnythingHappened) {
                            "sluice_ledger_amounts",
                            "sluice_ledger_turned_away_total",
                            "sluice_trial_checks_total",
-                           "sluice_ready"}) {
+                           "sluice_ready",
+                           "sluice_accounts",
+                           "sluice_rules",
+                           "sluice_reviews_overdue",
+                           "sluice_connections",
+                           "sluice_protocol_errors_total",
+                           "process_cpu_seconds_total",
+                           "process_resident_memory_bytes"}) {
     EXPECT_THAT(text, HasSubstr("# HELP " + std::string(name) + " ")) << name;
     EXPECT_THAT(text, HasSubstr("# TYPE " + std::string(name) + " ")) << name;
   }
-  EXPECT_THAT(text, HasSubstr("sluice_decision_log_dropped_total 0"));
-  EXPECT_THAT(text, HasSubstr("sluice_events_total{outcome=\"REJECTED\"} 0"));
-  EXPECT_THAT(text, HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",operation=\"UPLOAD\"} 0"));
+  EXPECT_THAT(text, HasSubstr("sluice_events_total{outcome=\"REJECTED\",role=\"BILLING\"} 0"));
+  EXPECT_THAT(text, HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",fault=\"UNSPECIFIED\","
+                              "operation=\"UPLOAD\",door=\"GRPC\"} 0"));
   EXPECT_THAT(text, HasSubstr("sluice_build_info{version=\"0.1.0\",pack=\"default\",pack_digest=\"abc123\"} 1"));
 }
 
@@ -70,15 +83,94 @@ TEST(MetricsTest, CountsDecisionsOfAllThreads) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_THAT(metrics.Text(),
-              HasSubstr("sluice_checks_total{verdict=\"DENY\",reason=\"ACCOUNT_FROZEN\",operation=\"DOWNLOAD\"} 4000"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("sluice_checks_total{verdict=\"DENY\",reason=\"ACCOUNT_FROZEN\",fault="
+                                        "\"CUSTOMER\",operation=\"DOWNLOAD\",door=\"GRPC\"} 4000"));
 }
 
 TEST(MetricsTest, CountsAnOperationThatTheContractLacksAsUnspecified) {
   Metrics metrics(kBuild);
   metrics.OnDecision(Of(static_cast<Operation>(200)), Answer(Verdict::kAllow, Reason::kUnspecified), Moment{});
-  EXPECT_THAT(metrics.Text(),
-              HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",operation=\"UNSPECIFIED\"} 1"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",fault="
+                                        "\"UNSPECIFIED\",operation=\"UNSPECIFIED\",door=\"GRPC\"} 1"));
+}
+
+TEST(MetricsTest, CountsEachVerdictReasonFaultOperationAndDoorApart) {
+  Metrics metrics(kBuild);
+  Decision throttled = Answer(Verdict::kThrottle, Reason::kSandboxed);
+  throttled.fault = Fault::kThirdParty;
+  CheckInput input = Of(Operation::kStreamPlay);
+  input.door = Door::kSrs;
+  metrics.OnDecision(input, throttled, Moment{});
+  Decision unspecified;
+  unspecified.fault = Fault::kProvider;
+  unspecified.reason = Reason::kTermsChanged;
+  metrics.OnDecision(input, unspecified, Moment{});
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("sluice_checks_total{verdict=\"THROTTLE\",reason=\"SANDBOXED\",fault=\"THIRD_PARTY\","
+                              "operation=\"STREAM_PLAY\",door=\"SRS\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_checks_total{verdict=\"UNSPECIFIED\",reason=\"TERMS_CHANGED\",fault=\"PROVIDER\","
+                              "operation=\"STREAM_PLAY\",door=\"SRS\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_throttled_total{dimension=\"UNSPECIFIED\"} 1\n"));
+}
+
+TEST(MetricsTest, SaysWhatWasUsedTooMuchOf) {
+  Metrics metrics(kBuild);
+  Decision throttled = Answer(Verdict::kThrottle, Reason::kRateLimited);
+  throttled.dimension = Dimension::kBytesOut;
+  metrics.OnDecision(Of(Operation::kDownload), throttled, Moment{});
+  EXPECT_THAT(metrics.Text(), HasSubstr("sluice_throttled_total{dimension=\"BYTES_OUT\"} 1\n"));
+}
+
+TEST(MetricsTest, TimesChecksByDoorWhereThereIsAStopwatch) {
+  Metrics metrics(
+      kBuild, +[] { return int64_t{1'000'003'000}; });
+  Moment began;
+  began.mono.ns = 1'000'000'000;
+  CheckInput input = Of(Operation::kDownload);
+  input.door = Door::kNginx;
+  metrics.OnDecision(input, Answer(Verdict::kAllow, Reason::kUnspecified), began);
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("sluice_check_seconds_bucket{door=\"NGINX\",le=\"2.5e-06\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_check_seconds_bucket{door=\"NGINX\",le=\"5e-06\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_check_seconds_count{door=\"NGINX\"} 1\n"));
+}
+
+TEST(MetricsTest, CountsTheWire) {
+  Metrics metrics(kBuild);
+  metrics.wire().OnOpened(WireProtocol::kHttp2);
+  metrics.wire().OnOpened(WireProtocol::kHttp2);
+  metrics.wire().OnClosed(WireProtocol::kHttp2);
+  metrics.wire().OnStreamOpened();
+  metrics.wire().OnError(WireProtocol::kHttp1, WireError::kSlow);
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("sluice_connections{protocol=\"http2\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_connections_total{protocol=\"http2\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_streams 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_protocol_errors_total{protocol=\"http1\",error=\"slow\"} 1\n"));
+}
+
+TEST(MetricsTest, ShowsTheLastCensusAndTheLog) {
+  Metrics metrics(kBuild);
+  Census census;
+  census.accounts[static_cast<size_t>(AccountState::kFrozen)] = 7;
+  census.deadlines_soon[static_cast<size_t>(AccountState::kFrozen)] = 2;
+  census.reviews_overdue = 3;
+  census.at = absl::FromUnixSeconds(1000);
+  metrics.SetCensus(census, absl::Milliseconds(5));
+  metrics.SetLog([] {
+    Metrics::LogFigures figures;
+    figures.classes = {{"denial", 5, 1}};
+    figures.failing = true;
+    return figures;
+  });
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("sluice_accounts{state=\"FROZEN\"} 7\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_accounts_deadline_soon{state=\"FROZEN\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_reviews_overdue 3\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_census_timestamp_seconds 1000\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_decision_log_written_total{class=\"denial\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_decision_log_dropped_total{class=\"denial\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_decision_log_failing 1\n"));
 }
 
 TEST(MetricsTest, NamesNobody) {
@@ -110,7 +202,7 @@ TEST(MetricsTest, SumsCommitsIntoCumulativeBuckets) {
   EXPECT_THAT(text, HasSubstr("sluice_commit_seconds_bucket{le=\"+Inf\"} 3\n"));
   EXPECT_THAT(text, HasSubstr("sluice_commit_seconds_count 3\n"));
   EXPECT_THAT(text, HasSubstr("sluice_commit_failures_total 1\n"));
-  EXPECT_THAT(text, HasSubstr("sluice_events_total{outcome=\"APPLIED\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_events_total{outcome=\"APPLIED\",role=\"UNSPECIFIED\"} 1\n"));
 }
 
 TEST(MetricsTest, ReadsSourcesAtTheScrape) {

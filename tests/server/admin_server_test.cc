@@ -86,8 +86,8 @@ TEST_F(AdminServerTest, AppliesEventsInOrderAndTellsEachOutcome) {
   EXPECT_THAT(response.results(2).error(), HasSubstr("unknown"));
   EXPECT_EQ(response.revision(), node_.store().revision());
   EXPECT_EQ(admin_.applied(), 1);
-  EXPECT_THAT(node_.metrics().Text(), AllOf(HasSubstr("sluice_events_total{outcome=\"APPLIED\"} 2\n"),
-                                            HasSubstr("sluice_events_total{outcome=\"REJECTED\"} 1\n")));
+  EXPECT_THAT(node_.metrics().Text(), AllOf(HasSubstr("sluice_events_total{outcome=\"APPLIED\",role=\"BILLING\"} 2\n"),
+                                            HasSubstr("sluice_events_total{outcome=\"REJECTED\",role=\"LEGAL\"} 1\n")));
 }
 
 TEST_F(AdminServerTest, RefusesARequestOfTooManyEvents) {

@@ -165,8 +165,8 @@ TEST_P(CheckServerTest, RefusesAWholeBatchForOneMalformedRequestAndSaysWhich) {
   const grpc::Status status = stub_->CheckBatch(&context, request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("requests[1].client_ip"));
-  EXPECT_THAT(node_.metrics().Text(),
-              HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",operation=\"DOWNLOAD\"} 0\n"));
+  EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",fault="
+                                                "\"UNSPECIFIED\",operation=\"DOWNLOAD\",door=\"GRPC\"} 0\n"));
 }
 
 TEST_P(CheckServerTest, AnswersAStreamInTheOrderOfItsRequests) {
@@ -231,8 +231,8 @@ TEST_P(CheckServerTest, AnswersManyCallersAtOnce) {
     });
   }
   for (std::thread& caller : callers) caller.join();
-  EXPECT_THAT(node_.metrics().Text(),
-              HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",operation=\"DOWNLOAD\"} 1600\n"));
+  EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_checks_total{verdict=\"ALLOW\",reason=\"UNSPECIFIED\",fault="
+                                                "\"UNSPECIFIED\",operation=\"DOWNLOAD\",door=\"GRPC\"} 1600\n"));
 }
 
 TEST_P(CheckServerTest, CountsAReportOnce) {

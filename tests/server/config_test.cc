@@ -53,7 +53,9 @@ TEST(ConfigTest, HasADefaultForEveryKey) {
   EXPECT_FALSE(config.node_name.empty());
   EXPECT_EQ(config.node_clock_error, absl::Seconds(1));
   EXPECT_EQ(config.drain, absl::Seconds(10));
-  EXPECT_TRUE(config.decision_log_allowed);
+  EXPECT_EQ(config.decision_log_path, "");
+  EXPECT_EQ(config.decision_log_sample, 100);
+  EXPECT_EQ(config.decision_log_keep_for, absl::Hours(24 * 180));
 }
 
 TEST(ConfigTest, ReadsEverySection) {
@@ -69,7 +71,7 @@ node:
   fleet_size: 12
   clock_error: unknown
 log: {level: debug, format: text}
-decision_log: {capacity: 100, allowed: false}
+decision_log: {path: /srv/log, sample: 7, ring_bytes: 8MiB, segment_bytes: 1GiB, keep_for: 9h, keep_bytes: 1TiB}
 policy: {max_age: 48h}
 threads: 3
 drain: 1m30s
@@ -85,8 +87,12 @@ drain: 1m30s
   EXPECT_FALSE(config.node_clock_error.has_value());
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
   EXPECT_EQ(config.log_format, LogFormat::kText);
-  EXPECT_EQ(config.decision_log_capacity, 100u);
-  EXPECT_FALSE(config.decision_log_allowed);
+  EXPECT_EQ(config.decision_log_path, "/srv/log");
+  EXPECT_EQ(config.decision_log_sample, 7);
+  EXPECT_EQ(config.decision_log_ring_bytes, uint64_t{8} << 20);
+  EXPECT_EQ(config.decision_log_segment_bytes, uint64_t{1} << 30);
+  EXPECT_EQ(config.decision_log_keep_for, absl::Hours(9));
+  EXPECT_EQ(config.decision_log_keep_bytes, uint64_t{1} << 40);
   EXPECT_EQ(config.policy_max_age, absl::Hours(48));
   EXPECT_EQ(config.threads, 3);
   EXPECT_EQ(config.drain, absl::Seconds(90));
@@ -109,7 +115,8 @@ TEST(ConfigTest, SaysWhatWasWantedAndWhatItGot) {
   EXPECT_THAT(FaultIn("node: {clock_error: -1s}\n"), HasSubstr("node.clock_error: wanted a duration"));
   EXPECT_THAT(FaultIn("store: {map_bytes: 1k}\n"), HasSubstr("store.map_bytes: wanted a number of bytes"));
   EXPECT_THAT(FaultIn("store: {map_bytes: 99999999TiB}\n"), HasSubstr("store.map_bytes"));
-  EXPECT_THAT(FaultIn("decision_log: {allowed: 1}\n"), HasSubstr("wanted true or false, got '1'"));
+  EXPECT_THAT(FaultIn("decision_log: {ring_bytes: 3MiB}\n"), HasSubstr("wanted a power of two from 1MiB to 1GiB"));
+  EXPECT_THAT(FaultIn("decision_log: {path: here}\n"), HasSubstr("wanted an absolute path, got 'here'"));
   EXPECT_THAT(FaultIn("listen: {check: nowhere}\n"),
               HasSubstr("wanted unix:/PATH, HOST:PORT or [IPV6]:PORT, got 'nowhere'"));
 }
@@ -131,9 +138,9 @@ TEST(ConfigTest, RefusesWhatIsNoYaml) {
 }
 
 TEST(ConfigTest, LetsAFlagOverrideItsKey) {
-  const Config config = Read("threads: 1\nlog: {level: error}\n", {"--threads=7", "--decision-log-capacity", "9"});
+  const Config config = Read("threads: 1\nlog: {level: error}\n", {"--threads=7", "--decision-log-sample", "9"});
   EXPECT_EQ(config.threads, 7);
-  EXPECT_EQ(config.decision_log_capacity, 9u);
+  EXPECT_EQ(config.decision_log_sample, 9);
   EXPECT_EQ(config.log_level, LogLevel::kError);
 }
 

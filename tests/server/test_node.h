@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "agreement/loader.h"
+#include "decision_log/memory_log.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
 #include "enforcement/limiter.h"
@@ -22,7 +23,6 @@
 #include "server/listen/address.h"
 #include "server/listen/checker.h"
 #include "server/readiness.h"
-#include "store/decision_log.h"
 #include "store/policy_writer.h"
 #include "store/store.h"
 
@@ -142,7 +142,7 @@ class TestNode {
   SimulatedClock clock_;
   Readiness readiness_;
   Metrics metrics_{{"test", "default", ""}};
-  DecisionLog decisions_{DecisionLog::Options{.capacity = 1024, .node = "n1"}};
+  MemoryLog decisions_{MemoryLog::Options{.capacity = 1024, .node = "n1"}};
   Top top_;
   std::unique_ptr<const Pack> pack_;
   std::unique_ptr<PolicyIndex> index_;

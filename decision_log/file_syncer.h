@@ -1,0 +1,43 @@
+// Makes what was written to files last through a loss of power, on a thread of its own: a disk that takes a second to
+// sync must not hold up the one that empties the rings.
+#ifndef SLUICE_DECISION_LOG_FILE_SYNCER_H_
+#define SLUICE_DECISION_LOG_FILE_SYNCER_H_
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "decision_log/log_folder.h"
+
+namespace sluice {
+
+class FileSyncer {
+ public:
+  // Syncs what was added every `period`, and the folder where there was anything. Errors are left to the next write,
+  // which meets the same disk.
+  FileSyncer(std::string folder, absl::Duration period);
+  ~FileSyncer();  // syncs what is left
+  FileSyncer(const FileSyncer&) = delete;
+  FileSyncer& operator=(const FileSyncer&) = delete;
+
+  // Something was written to `file` since. Thread-safe; waits for no disk.
+  void Add(std::shared_ptr<LogFile> file) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const std::string folder_;
+  const absl::Duration period_;
+  absl::Mutex mutex_;
+  std::vector<std::shared_ptr<LogFile>> files_ ABSL_GUARDED_BY(mutex_);  // each once
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: it uses the others
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DECISION_LOG_FILE_SYNCER_H_

@@ -1,0 +1,114 @@
+// One decision as the log keeps it: a run of bytes that a check's thread writes in one go, and that goes through the
+// ring and into a block of a segment as it is. Little-endian; lengths of names are varints.
+//
+// Who asked, what, where and when, and the whole answer: verdict, every reason, clause, rule, revision, lease, door and
+// trace. Owner, bucket, key and host are those that the engine resolved. Names are kept byte for byte.
+#ifndef SLUICE_DECISION_LOG_RECORD_H_
+#define SLUICE_DECISION_LOG_RECORD_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/string_view.h"
+#include "enforcement/check.h"
+
+namespace sluice {
+
+// What a record is worth. Where there is no room for all, the lower ones are given up first, denials last.
+enum class LogClass : uint8_t {
+  kSample = 0,    // a plain allow
+  kWarning = 1,   // allowed with a remark
+  kThrottle = 2,  // not now
+  kEvidence = 3,  // asked by an evidence reader or the content scanner, who see what a flag denies
+  kDenial = 4,
+};
+inline constexpr int kLogClassCount = 5;
+// "sample", "warning", "throttle", "evidence", "denial".
+absl::string_view Name(LogClass value);
+
+LogClass ClassOf(const CheckInput& input, const Decision& decision);
+
+// Where a name of a record is. Order is that of the bytes.
+enum class LogName : uint8_t {
+  kRequestId,
+  kRequester,
+  kOwner,
+  kBucket,
+  kKey,
+  kVersionId,
+  kHost,
+  kPath,
+  kClientIp,
+  kRegion,
+  kLeaseAsked,
+  kCopyBucket,
+  kCopyKey,
+  kCopyVersionId,
+  kClause,
+  kRuleId,
+  kLeaseId,
+  kHttpCode,
+  kHttpMessage,
+  kTraceParent,
+};
+inline constexpr int kLogNameCount = 20;
+
+// Numbers of a record, at fixed places. No padding: the bytes are the format.
+struct RecordNumbers {
+  uint32_t size = 0;  // of the whole record, these numbers included
+  uint32_t retry_after_ms = 0;
+  int64_t at_ns = 0;  // Unix time
+  int64_t revision = 0;
+  int64_t min_revision = 0;
+  int64_t bytes = 0;
+  int64_t shape_bytes_per_second = 0;
+  uint32_t cache_for_ms = 0;
+  uint32_t recheck_after_ms = 0;
+  uint16_t http_status = 0;
+  uint8_t operation = 0, principal = 0, dialect = 0, door = 0;
+  uint8_t verdict = 0, reason = 0, fault = 0, set_by = 0;
+  uint8_t log_class = 0;
+  uint8_t flags = 0;
+  uint8_t warnings = 0, all_reasons = 0, hashes = 0;  // how many
+  uint8_t reserved = 0;
+};
+static_assert(sizeof(RecordNumbers) == 72);
+
+// Bits of RecordNumbers::flags.
+inline constexpr uint8_t kRecordTookLease = 1, kRecordDetail = 2, kRecordNewKey = 4, kRecordCopies = 8;
+
+// The largest record that a validated check can make; a larger one is not taken.
+inline constexpr size_t kRecordBytesMax = 32 << 10;
+
+// How many bytes WriteRecord will write.
+size_t RecordBytes(const CheckInput& input, const Decision& decision);
+// Writes the record at `out`, which has room for RecordBytes. Never allocates.
+void WriteRecord(const CheckInput& input, const Decision& decision, absl::Time at, LogClass log_class, size_t bytes,
+                 char* out);
+
+// A record, as views into its bytes.
+struct RecordView {
+  RecordNumbers numbers;
+  absl::InlinedVector<uint8_t, 8> warnings, all_reasons;
+  std::array<absl::string_view, kLogNameCount> names;
+  absl::InlinedVector<HashView, 2> hashes;
+
+  absl::string_view name(LogName which) const { return names[static_cast<size_t>(which)]; }
+  LogClass log_class() const { return static_cast<LogClass>(numbers.log_class); }
+};
+// Reads the record at the start of `bytes`; false where there is no whole one. `*view` is overwritten.
+bool ReadRecord(absl::string_view bytes, RecordView* view);
+
+// What a query can name, and a filter holds: the hash of a kind and a name in its one form. Part of the format on disk.
+enum class LogTerm : uint8_t { kAccount = 1, kBucket = 2, kKey = 3, kHost = 4, kAddress = 5 };
+uint64_t TermHash(LogTerm term, absl::string_view name);
+// Of a record: owner, requester, bucket, host, address, and last its key; those that are there. At most six.
+using TermHashes = absl::InlinedVector<uint64_t, 6>;
+void TermsOf(const RecordView& record, TermHashes* terms);
+
+}  // namespace sluice
+
+#endif  // SLUICE_DECISION_LOG_RECORD_H_

@@ -1,0 +1,95 @@
+#include "decision_log/retention.h"
+
+#include <limits>
+#include <memory>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "decision_log/log_folder.h"
+#include "decision_log/segment_reader.h"
+
+namespace sluice {
+namespace {
+
+// Of a segment that was never closed the filters of its blocks are asked.
+bool MayHold(const SegmentReader& segment, uint64_t term) {
+  const absl::StatusOr<bool> whole = segment.MayHold({term});
+  if (!whole.ok()) return true;
+  if (segment.closed() || !*whole) return *whole;
+  for (const IndexEntry& block : segment.blocks()) {
+    const absl::StatusOr<bool> may_hold = segment.BlockMayHold(block, {term});
+    if (block.header.kind == BlockKind::kRecords && (!may_hold.ok() || *may_hold)) return true;
+  }
+  return false;
+}
+
+bool IsHeld(const SegmentReader& segment, const std::vector<uint64_t>& held) {
+  for (const uint64_t term : held) {
+    if (MayHold(segment, term)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<RetentionPlan> PlanRetention(const std::string& folder, const RetentionRule& rule, absl::Time now,
+                                            int64_t open_segment, const std::vector<uint64_t>& held) {
+  absl::StatusOr<std::vector<SegmentFile>> segments = ListSegments(folder);
+  if (!segments.ok()) return segments.status();
+  RetentionPlan plan;
+  for (const SegmentFile& segment : *segments) plan.bytes_after += segment.bytes;
+  const int64_t oldest_ns = absl::ToUnixNanos(now - rule.keep_for);
+  for (const SegmentFile& file : *segments) {
+    if (open_segment != 0 && file.segment >= open_segment) break;
+    const absl::StatusOr<std::unique_ptr<SegmentReader>> segment = SegmentReader::Open(file.path);
+    if (!segment.ok()) continue;
+    // One without a record is as old as it was made.
+    const bool empty = (*segment)->until_ns() == std::numeric_limits<int64_t>::min();
+    const int64_t until_ns = empty ? (*segment)->header().created_ns : (*segment)->until_ns();
+    const bool aged = until_ns < oldest_ns;
+    const bool too_large = rule.keep_bytes > 0 && plan.bytes_after > rule.keep_bytes;
+    if (!aged && !too_large) break;  // those after it are younger
+    if (IsHeld(**segment, held)) {
+      ++plan.held_segments;
+      continue;
+    }
+    int64_t next_number = (*segment)->header().first_number;
+    const absl::StatusOr<ChainLink> link = (*segment)->FollowChain(
+        [&](const SegmentReader::Linked& block) { next_number = block.header->first_number + block.header->records; });
+    if (!link.ok()) continue;  // damaged: evidence of that, for people to look at
+    plan.removals.push_back({file.segment, (*segment)->header().first_number, next_number - 1, *link,
+                             aged ? "age" : "size", file.path, file.bytes});
+    plan.bytes_after -= file.bytes;
+  }
+  return plan;
+}
+
+std::string FormatRemoval(const Removal& removal) {
+  return absl::StrCat("removed segment=", removal.segment, " records=", removal.first_number, "-", removal.last_number,
+                      " link=", FormatLink(removal.link), " why=", removal.why);
+}
+
+bool ParseRemoval(absl::string_view note, Removal* removal) {
+  if (!absl::ConsumePrefix(&note, "removed ")) return false;
+  for (const absl::string_view field : absl::StrSplit(note, ' ')) {
+    const std::pair<absl::string_view, absl::string_view> pair = absl::StrSplit(field, absl::MaxSplits('=', 1));
+    if (pair.first == "segment" && !absl::SimpleAtoi(pair.second, &removal->segment)) return false;
+    if (pair.first == "records") {
+      const std::pair<absl::string_view, absl::string_view> ends = absl::StrSplit(pair.second, absl::MaxSplits('-', 1));
+      if (!absl::SimpleAtoi(ends.first, &removal->first_number) ||
+          !absl::SimpleAtoi(ends.second, &removal->last_number)) {
+        return false;
+      }
+    }
+    if (pair.first == "link") {
+      const absl::optional<ChainLink> link = ParseLink(pair.second);
+      if (!link) return false;
+      removal->link = *link;
+    }
+  }
+  return removal->segment > 0;
+}
+
+}  // namespace sluice

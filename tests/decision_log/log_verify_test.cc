@@ -1,0 +1,163 @@
+#include "decision_log/log_verify.h"
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "tests/decision_log/log_fixture.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+class LogVerifyTest : public DiskLogTest {
+ protected:
+  // Three closed segments with a few blocks each.
+  LogVerifyTest() {
+    for (int segment = 0; segment < 3; ++segment) {
+      Open();
+      for (int block = 0; block < 3; ++block) {
+        for (int i = 0; i < 10; ++i) Log(Asked(absl::StrCat(segment, block, i)), Denied());
+        EXPECT_TRUE(log_->Flush().ok());
+      }
+    }
+    Close();
+  }
+};
+
+TEST_F(LogVerifyTest, CountsWhatIsThere) {
+  const LogReport report = Verify();
+  EXPECT_THAT(report.faults, IsEmpty());
+  EXPECT_EQ(report.segments, 3);
+  EXPECT_EQ(report.records, 90);
+  EXPECT_EQ(report.first_number, 1);
+  EXPECT_EQ(report.last_number, 90);
+  EXPECT_THAT(Verify(report.last_link).faults, IsEmpty());
+}
+
+TEST_F(LogVerifyTest, FindsEveryAlteredByte) {
+  const std::string path = Segments()[1].path;
+  const std::string bytes = ReadFile(path);
+  // A prime apart, so that every part of headers, filters, payloads, index and trailer is met.
+  for (size_t at = 0; at < bytes.size(); at += 7) {
+    std::string altered = bytes;
+    altered[at] = static_cast<char>(altered[at] ^ 0x20);
+    WriteFile(path, altered);
+    EXPECT_THAT(Verify().faults, Not(IsEmpty())) << "byte " << at << " of " << bytes.size();
+  }
+  WriteFile(path, bytes);
+  EXPECT_THAT(Verify().faults, IsEmpty());
+}
+
+TEST_F(LogVerifyTest, FindsARemovedSegmentAndACutOne) {
+  const std::string path = Segments()[1].path;
+  const std::string bytes = ReadFile(path);
+  std::filesystem::remove(path);
+  EXPECT_THAT(Verify().faults, Contains("segment 2 is missing, and no note says that it was removed"));
+  WriteFile(path, bytes.substr(0, bytes.size() - 500));
+  EXPECT_THAT(Verify().faults, Not(IsEmpty()));
+  WriteFile(path, bytes);
+  std::filesystem::remove(Segments()[0].path);
+  EXPECT_THAT(Verify().faults, Contains("segment 1 is missing, and no note says that it was removed"));
+}
+
+TEST_F(LogVerifyTest, FindsACutEndByALinkThatWasNotedDown) {
+  const ChainLink known = Verify().last_link;
+  std::filesystem::remove(Segments()[2].path);
+  EXPECT_THAT(Verify().faults, IsEmpty());  // nothing in the log itself can show that there was more
+  EXPECT_THAT(Verify(known).faults, Contains(HasSubstr("the log was cut off, or written anew")));
+}
+
+TEST_F(LogVerifyTest, FindsASegmentThatWasWrittenAnew) {
+  const std::string kept = ReadFile(Segments()[2].path);
+  const std::string path = Segments()[1].path;
+  std::filesystem::remove(path);
+  std::filesystem::remove(Segments()[1].path);
+  Open();  // a second segment with whole checksums and links of its own
+  Log(Asked("forged"), Allowed());
+  Close();
+  WriteFile(SegmentPath(options_.folder, 3), kept);
+  EXPECT_THAT(Verify().faults, Contains("the chain breaks between segments 2 and 3"));
+}
+
+TEST_F(LogVerifyTest, AQueryGivesWhatItCanReadAndSaysWhatItCannot) {
+  const std::string path = Segments()[1].path;
+  std::string bytes = ReadFile(path);
+  bytes[bytes.size() / 4] = static_cast<char>(bytes[bytes.size() / 4] ^ 1);
+  WriteFile(path, bytes);
+  int found = 0;
+  LogCursor cursor;
+  const absl::Status status =
+      LogReader(options_.folder).Query({}, &cursor, [&](const v1::DecisionRecord&) { return ++found > 0; });
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(path));
+  EXPECT_EQ(found, 80);
+}
+
+TEST_F(LogVerifyTest, RetentionByAgeLeavesANoteThatTheChainGoesOnFrom) {
+  clock_.Advance(absl::Hours(24 * 181));
+  Open();
+  Log(Asked("young"), Denied());
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_EQ(log_->figures().removed_segments, 3);
+  EXPECT_EQ(log_->figures().segments, 1);
+  Close();
+  EXPECT_THAT(Segments(), SizeIs(1));
+  const LogReport report = Verify();
+  EXPECT_THAT(report.faults, IsEmpty());
+  EXPECT_THAT(report.remarks, Contains(HasSubstr("removed segment=3 records=61-90")));
+  EXPECT_EQ(report.first_number, 91);
+  EXPECT_THAT(FindAll(), testing::ElementsAre("young"));
+}
+
+TEST_F(LogVerifyTest, NothingYoungerThanTheRuleGoes) {
+  clock_.Advance(absl::Hours(24 * 179));
+  Open();
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_EQ(log_->figures().removed_segments, 0);
+}
+
+TEST_F(LogVerifyTest, RetentionBySizeTakesTheOldestFirst) {
+  options_.retention.keep_bytes = Segments()[1].bytes + Segments()[2].bytes + 500;
+  Open();
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_TRUE(log_->Flush().ok());
+  Close();
+  EXPECT_GT(Segments().front().segment, 1);
+  EXPECT_LT(Segments().front().segment, 4);
+  EXPECT_THAT(Verify().faults, IsEmpty());
+}
+
+TEST_F(LogVerifyTest, WhatIsUnderALegalHoldStays) {
+  // The middle segment gets a record of the one whose evidence is held.
+  std::filesystem::remove(Segments()[2].path);
+  Open();
+  Log(Asked("evidence", "u-held"), Denied());
+  Open();
+  Log(Asked("other"), Denied());
+  Close();
+  options_.held = [] { return std::vector<uint64_t>{TermHash(LogTerm::kAccount, "u-held")}; };
+  clock_.Advance(absl::Hours(24 * 365));
+  Open();
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_EQ(log_->figures().held_segments, 1);
+  Close();
+  EXPECT_THAT(FindAll(), testing::ElementsAre("evidence"));
+  EXPECT_THAT(Verify().faults, IsEmpty());
+  // The hold is released.
+  options_.held = nullptr;
+  Open();
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_TRUE(log_->Flush().ok());
+  Close();
+  EXPECT_THAT(FindAll(), IsEmpty());
+  EXPECT_THAT(Verify().faults, IsEmpty());
+}
+
+}  // namespace
+}  // namespace sluice
