@@ -40,7 +40,8 @@ Names NamesOf(const CheckInput& input, const Decision& decision) {
           decision.lease_id,
           decision.http.code,
           decision.http.message,
-          input.trace_parent};
+          input.trace_parent,
+          decision.trial_rule_id};
 }
 
 constexpr size_t VarintBytes(size_t value) { return value < 0x80 ? 1 : value < 0x4000 ? 2 : 3; }
@@ -100,7 +101,8 @@ LogClass ClassOf(const CheckInput& input, const Decision& decision) {
       if (input.principal == Principal::kEvidenceReader || input.principal == Principal::kModeration) {
         return LogClass::kEvidence;
       }
-      return decision.warnings.empty() ? LogClass::kSample : LogClass::kWarning;
+      return decision.warnings.empty() && decision.trial_verdict == Verdict::kUnspecified ? LogClass::kSample
+                                                                                          : LogClass::kWarning;
     case Verdict::kThrottle:
       return LogClass::kThrottle;
     default:
@@ -143,6 +145,8 @@ void WriteRecord(const CheckInput& input, const Decision& decision, absl::Time a
   numbers.warnings = CountOf(decision.warnings);
   numbers.all_reasons = CountOf(decision.all_reasons);
   numbers.hashes = CountOf(input.hashes);
+  numbers.trial_verdict = static_cast<uint8_t>(decision.trial_verdict);
+  numbers.trial_reason = static_cast<uint8_t>(decision.trial_reason);
   std::memcpy(out, &numbers, sizeof(numbers));
   out += sizeof(numbers);
   for (size_t i = 0; i < numbers.warnings; ++i) *out++ = static_cast<char>(decision.warnings[i]);

@@ -20,7 +20,7 @@ namespace sluice {
 // What a record is worth. Where there is no room for all, the lower ones are given up first, denials last.
 enum class LogClass : uint8_t {
   kSample = 0,    // a plain allow
-  kWarning = 1,   // allowed with a remark
+  kWarning = 1,   // allowed with a remark, or what a rule on trial would have refused
   kThrottle = 2,  // not now
   kEvidence = 3,  // asked by an evidence reader or the content scanner, who see what a flag denies
   kDenial = 4,
@@ -53,8 +53,9 @@ enum class LogName : uint8_t {
   kHttpCode,
   kHttpMessage,
   kTraceParent,
+  kTrialRuleId,
 };
-inline constexpr int kLogNameCount = 20;
+inline constexpr int kLogNameCount = 21;
 
 // Numbers of a record, at fixed places. No padding: the bytes are the format.
 struct RecordNumbers {
@@ -73,9 +74,10 @@ struct RecordNumbers {
   uint8_t log_class = 0;
   uint8_t flags = 0;
   uint8_t warnings = 0, all_reasons = 0, hashes = 0;  // how many
-  uint8_t reserved = 0;
+  uint8_t trial_verdict = 0, trial_reason = 0;
+  uint8_t reserved[7] = {};
 };
-static_assert(sizeof(RecordNumbers) == 72);
+static_assert(sizeof(RecordNumbers) == 80);
 
 // Bits of RecordNumbers::flags.
 inline constexpr uint8_t kRecordTookLease = 1, kRecordDetail = 2, kRecordNewKey = 4, kRecordCopies = 8;

@@ -107,6 +107,9 @@ void ToProto(const RecordView& record, absl::string_view node, int64_t number, v
   message->set_door(std::string(Name(static_cast<Door>(record.numbers.door))));
   message->set_trace_parent(AsUtf8(record.name(LogName::kTraceParent)));
   message->set_number(number);
+  message->set_trial_verdict(static_cast<v1::Verdict>(record.numbers.trial_verdict));
+  message->set_trial_reason(static_cast<v1::Reason>(record.numbers.trial_reason));
+  message->set_trial_rule_id(AsUtf8(record.name(LogName::kTrialRuleId)));
 }
 
 uint64_t TermHash(const AddressBlock& address) {

@@ -44,6 +44,9 @@ TEST_F(DiskLogTest, KeepsTheResolvedNamesAndTheWholeAnswer) {
   decision.set_by = Role::kLegal;
   decision.lease_id = "l1";
   decision.revision = 41;
+  decision.trial_verdict = Verdict::kDeny;
+  decision.trial_reason = Reason::kSpam;
+  decision.trial_rule_id = "f2";
   decision.http = {403, "AllAccessDisabled", "This resource is not available."};
   Log(input, decision);
   Close();
@@ -55,6 +58,9 @@ TEST_F(DiskLogTest, KeepsTheResolvedNamesAndTheWholeAnswer) {
     EXPECT_EQ(record.node(), "n1");
     EXPECT_EQ(record.number(), 1);
     EXPECT_EQ(record.door(), "NGINX");
+    EXPECT_EQ(record.trial_verdict(), v1::VERDICT_DENY);
+    EXPECT_EQ(record.trial_reason(), v1::REASON_SPAM);
+    EXPECT_EQ(record.trial_rule_id(), "f2");
     EXPECT_EQ(record.trace_parent(), input.trace_parent);
     const v1::CheckRequest& request = record.request();
     EXPECT_EQ(request.request_id(), "r1");
@@ -93,6 +99,9 @@ TEST_F(DiskLogTest, SamplesPlainAllowsAndNothingElse) {
     Decision warned = Allowed();
     warned.warnings = {Reason::kTermsChanged};
     Log(Asked("warned"), warned);
+    Decision tried = Allowed();
+    tried.trial_verdict = Verdict::kThrottle;
+    Log(Asked("tried"), tried);
     CheckInput reader = Asked("evidence");
     reader.principal = Principal::kEvidenceReader;
     Log(reader, Allowed());
@@ -103,8 +112,8 @@ TEST_F(DiskLogTest, SamplesPlainAllowsAndNothingElse) {
   Close();
   std::map<std::string, int> counts;
   for (const std::string& id : FindAll()) ++counts[id];
-  const std::map<std::string, int> wanted = {{"plain", 10},  {"denied", 20},   {"throttled", 20},
-                                             {"warned", 20}, {"evidence", 20}, {"scanner", 20}};
+  const std::map<std::string, int> wanted = {{"plain", 10},    {"denied", 20},  {"throttled", 20}, {"warned", 20},
+                                             {"evidence", 20}, {"scanner", 20}, {"tried", 20}};
   EXPECT_EQ(counts, wanted);
 }
 
