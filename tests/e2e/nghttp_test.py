@@ -17,7 +17,8 @@ class NghttpTest(harness.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.server = self.node("--listen-check", "127.0.0.1:0")
+        self.server = self.node()
+        self.server.check_address = "127.0.0.1:0"
         # Where it listens is known only when it does, so what waits for the socket's path would wait for ever.
         self.server.spawn()
         address = self.server.await_record("listening", **{"for": "checks"})["address"]

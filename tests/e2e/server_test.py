@@ -323,7 +323,7 @@ class LifeTest(harness.TestCase):
     def test_the_log_can_be_text(self):
         node = self.node("--log-format", "text").start()
         self.assertEqual(node.stop(), STOPPED)
-        self.assertRegex(node.log_text(), r"(?m)^\d{4}-\d\d-\d\dT\S+Z info listening for=checks address=unix:\S+ inherited=false$")
+        self.assertRegex(node.log_text(), r"(?m)^\d{4}-\d\d-\d\dT\S+Z info listening for=checks address=unix:\S+ inherited=false engine=own$")
 
     def test_sockets_have_the_configured_permissions(self):
         node = self.node("--listen-check-mode", "0666", "--listen-admin-mode", "0600").start()
