@@ -219,9 +219,10 @@ absl::Status Reader::ReadNode(const YAML::Node& node, Scenario* scenario) {
       if (!dialect || *dialect == Dialect::kUnspecified) return YamlError(value, file_, field, "generic, s3 or kodo");
       scenario->node.node.dialect = *dialect;
     } else {
-      const std::string word = absl::AsciiStrToLower(*text);
-      if (word != "deny" && word != "allow") return YamlError(value, file_, field, "deny or allow");
-      scenario->node.failure_policy = word == "deny" ? FailurePolicy::kDeny : FailurePolicy::kAllow;
+      // For every reason alike.
+      const absl::optional<FailureChoice> choice = ParseFailureChoice(*text);
+      if (!choice || choice->decide) return YamlError(value, file_, field, "deny, allow or operations");
+      for (const Reason reason : FailurePolicy::kReasons) scenario->node.node.failure.of(reason) = *choice;
     }
   }
   return absl::OkStatus();

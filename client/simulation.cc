@@ -322,23 +322,13 @@ absl::StatusOr<std::string> Simulation::Replay() const {
   return difference;
 }
 
-Decision Simulation::Settle(Decision decision) const {
-  const bool unable = decision.reason == Reason::kNotReady || decision.reason == Reason::kStalePolicy;
-  if (!unable || options_.failure_policy == FailurePolicy::kDeny) return decision;
-  decision.verdict = Verdict::kAllow;
-  decision.warnings = {decision.reason};
-  decision.http = HttpHint();
-  decision.retry_after_ms = 0;
-  return decision;
-}
-
 absl::StatusOr<Decision> Simulation::Check(const CheckInput& input) {
   if (absl::Status status = Engine::Validate(input); !status.ok()) return status;
   const Moment now = Now();
   absl::StatusOr<Decision> asked = options_.ask ? options_.ask(node_->engine.get(), node_->policy_clock.get(), input)
                                                 : node_->engine->Check(input, now);
   if (!asked.ok()) return asked.status();
-  Decision decision = Settle(*std::move(asked));
+  Decision decision = *std::move(asked);
   metrics_.OnDecision(input, decision, now);
   if (options_.log_decisions) log_.OnDecision(input, decision, now);
   return decision;
@@ -346,7 +336,7 @@ absl::StatusOr<Decision> Simulation::Check(const CheckInput& input) {
 
 absl::StatusOr<Decision> Simulation::Explain(const CheckInput& input, std::vector<ExplainStep>* steps) const {
   if (absl::Status status = Engine::Validate(input); !status.ok()) return status;
-  return Settle(node_->engine->Explain(input, Now(), steps));
+  return node_->engine->Explain(input, Now(), steps);
 }
 
 absl::Status Simulation::Report(const UsageInput& usage) { return node_->engine->Report("", {usage}, Now()); }

@@ -49,9 +49,6 @@ class SimulatedClock final : public Clock {
   Moment now_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What becomes of a check that the node cannot decide (NOT_READY, STALE_POLICY).
-enum class FailurePolicy : uint8_t { kDeny, kAllow };
-
 // How an engine is asked for a decision. Nothing: directly. A test puts a listener and a wire between the two.
 using AskEngine = std::function<absl::StatusOr<Decision>(Engine* engine, const Clock* clock, const CheckInput& input)>;
 
@@ -60,8 +57,7 @@ class Simulation {
  public:
   struct Options {
     NodeOptions node;
-    absl::Time start;  // where the clocks begin
-    FailurePolicy failure_policy = FailurePolicy::kDeny;
+    absl::Time start;           // where the clocks begin
     bool log_decisions = true;  // false: no decision log, for long replays
     bool keep_usage = true;     // false: a restart forgets amounts, reports and leases; for replays, which have none
     // Records that the decision log can hold before its disk is full; nothing: as many as anybody asks for.
@@ -145,7 +141,6 @@ class Simulation {
   absl::StatusOr<std::unique_ptr<Node>> OpenNode(const std::string& folder, EventObserver* observer) const;
   absl::Status Open();
   absl::Status Tick();
-  Decision Settle(Decision decision) const;
 
   const Pack* const pack_;
   const Options options_;

@@ -72,20 +72,26 @@ absl::Status Engine::Validate(const CheckInput& input) {
   return absl::OkStatus();
 }
 
-Decision Engine::CannotDecide(Reason reason, Dialect dialect) const {
+Decision Engine::CannotDecide(Reason reason, const CheckInput& input) const {
+  const bool allowed = options().failure.Allows(reason, input.operation);
   Decision decision;
-  decision.verdict = Verdict::kDeny;
   decision.clause = pack().reasons[static_cast<size_t>(reason)].clause;
   decision.all_reasons.push_back(reason);
-  FillAnswer(pack(), reason, dialect == Dialect::kUnspecified ? options().dialect : dialect, &decision);
+  FillAnswer(pack(), reason, input.dialect == Dialect::kUnspecified ? options().dialect : input.dialect, &decision);
+  decision.verdict = allowed ? Verdict::kAllow : Verdict::kDeny;
+  if (allowed) {
+    decision.warnings.push_back(reason);
+    decision.http = HttpHint();
+    decision.retry_after_ms = 0;
+  }
   return decision;
 }
 
 Decision Engine::Check(const CheckInput& input, Moment now) {
   const PolicyIndex::Guard policy = index_->Read();
-  if (!policy->ready()) return CannotDecide(Reason::kNotReady, input.dialect);
+  if (!policy->ready()) return CannotDecide(Reason::kNotReady, input);
   if (policy->revision() < input.min_revision) {
-    Decision decision = CannotDecide(Reason::kStalePolicy, input.dialect);
+    Decision decision = CannotDecide(Reason::kStalePolicy, input);
     decision.revision = policy->revision();
     return decision;
   }
@@ -100,7 +106,7 @@ Decision Engine::Explain(const CheckInput& input, Moment now, std::vector<Explai
     if (steps != nullptr) {
       steps->push_back({std::string(Name(reason)), true, rule.clause, absl::StrCat(rule.zh, " ", rule.en)});
     }
-    Decision decision = CannotDecide(reason, input.dialect);
+    Decision decision = CannotDecide(reason, input);
     decision.revision = policy->revision();
     return decision;
   }

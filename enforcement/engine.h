@@ -12,6 +12,7 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "enforcement/check.h"
+#include "enforcement/failure_policy.h"
 #include "enforcement/fleet_shares.h"
 #include "enforcement/left_right.h"
 #include "enforcement/limiter.h"
@@ -27,6 +28,7 @@ struct NodeOptions {
   std::string region;                   // where answers are served; "cn" is the mainland
   Dialect dialect = Dialect::kGeneric;  // of checks that name none
   int fleet_size = 1;                   // how many sidecars share fleet-wide limits
+  FailurePolicy failure;                // what it answers where it cannot decide
 };
 
 // Told of every decision, on the thread that made it, after it was made. Must not block. Implemented by metrics/ and by
@@ -102,8 +104,9 @@ class Engine {
   // Of a canonical subject (CanonicalSubject in names.h).
   Description Describe(const Subject& subject, Moment now) const;
 
-  // The answer of a node that could not decide: NOT_READY or STALE_POLICY.
-  Decision CannotDecide(Reason reason, Dialect dialect) const;
+  // The answer of a node that cannot decide, for a reason of FailurePolicy::kReasons: a denial, or, where the failure
+  // policy lets the operation pass, an ALLOW with the reason as its warning. Thread-safe; reads no policy.
+  Decision CannotDecide(Reason reason, const CheckInput& input) const;
 
   int64_t revision() const { return index_->Read()->revision(); }
   const NodeOptions& options() const { return parts_.options; }

@@ -228,6 +228,9 @@ struct PolicyEvent {
   int64_t sequence = 0;
   std::string note;
   Change change;
+  // Why its sender may not send it; empty = it may. Set by the node that took the event, after it asked who sends; it
+  // is no part of the message. The event is then rejected, and that is announced as any rejection.
+  std::string refusal;
 };
 
 // The name of the oneof's field, "raise_flag"; "" where no change is set. `index` is Change::index().

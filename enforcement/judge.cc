@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "enforcement/calendar.h"
+#include "enforcement/failure_policy.h"
 
 namespace sluice {
 namespace {
@@ -499,7 +500,7 @@ void Judge::FinishSteps() {
   // What was looked for and not found, so that the list shows every rule of the precedence.
   for (int i = 1; i < kReasonCount; ++i) {
     const auto reason = static_cast<Reason>(i);
-    if (reason == Reason::kNotReady || reason == Reason::kStalePolicy) continue;
+    if (IsUndecided(reason)) continue;
     const bool noted = std::any_of(noted_.begin(), noted_.end(),
                                    [&](const Noted& each) { return each.answers && each.order == Precedence(reason); });
     if (noted) continue;

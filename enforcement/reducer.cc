@@ -436,17 +436,21 @@ class Reducer {
 Reduction Reduce(const PolicyEvent& event, int64_t revision, const Moment& now, const Policy& policy,
                  const EntitySource& source, const Pack& pack) {
   Reduction result;
-  if (!event.event_id.empty() && source.Seen(event.source, event.event_id)) {
+  // Whoever may not send learns nothing of what others have sent: refused before it could be a duplicate.
+  const bool refused = !event.refusal.empty();
+  if (!refused && !event.event_id.empty() && source.Seen(event.source, event.event_id)) {
     result.outcome = Outcome::kDuplicate;
     return result;
   }
   const absl::string_view account = LifecycleAccount(event.change);
-  if (event.sequence != 0 && !account.empty() && event.sequence < source.LastSequence(account, event.source)) {
+  if (!refused && event.sequence != 0 && !account.empty() &&
+      event.sequence < source.LastSequence(account, event.source)) {
     result.outcome = Outcome::kStale;
     return result;
   }
   result.event = event;
-  const absl::Status status = Reducer(revision, now, policy, source, pack, &result).Run();
+  const absl::Status status = refused ? absl::PermissionDeniedError(event.refusal)
+                                      : Reducer(revision, now, policy, source, pack, &result).Run();
   if (status.ok()) {
     result.outcome = Outcome::kApplied;
     return result;

@@ -39,7 +39,9 @@ constexpr absl::string_view kReasons[] = {"UNSPECIFIED",
                                           "NOT_READY",
                                           "STALE_POLICY",
                                           "PERMIT_UNVERIFIED",
-                                          "TERMS_CHANGED"};
+                                          "TERMS_CHANGED",
+                                          "STORE_UNREADABLE",
+                                          "OVERLOADED"};
 constexpr absl::string_view kFaults[] = {"UNSPECIFIED", "CUSTOMER", "LAW", "THIRD_PARTY", "PROVIDER"};
 constexpr absl::string_view kRoles[] = {"UNSPECIFIED", "BILLING",    "MODERATION", "SECURITY",
                                         "LEGAL",       "COMPLIANCE", "OPERATIONS", "STORAGE"};

@@ -58,7 +58,7 @@ enum class Dialect : uint8_t { kUnspecified = 0, kGeneric = 1, kS3 = 2, kKodo = 
 
 enum class Verdict : uint8_t { kUnspecified = 0, kAllow = 1, kThrottle = 2, kDeny = 3 };
 
-// In the order of precedence, but for NOT_READY and STALE_POLICY, which stand before all.
+// In the order of precedence, but for those for which a node cannot decide, which stand before all.
 enum class Reason : uint8_t {
   kUnspecified = 0,
   kLegalOrder = 1,
@@ -88,8 +88,10 @@ enum class Reason : uint8_t {
   kStalePolicy = 25,
   kPermitUnverified = 26,
   kTermsChanged = 27,
+  kStoreUnreadable = 28,
+  kOverloaded = 29,
 };
-inline constexpr int kReasonCount = 28;
+inline constexpr int kReasonCount = 30;
 
 enum class Fault : uint8_t { kUnspecified = 0, kCustomer = 1, kLaw = 2, kThirdParty = 3, kProvider = 4 };
 
@@ -199,8 +201,10 @@ absl::optional<Verdict> ParseVerdict(absl::string_view name);
 
 // Where `reason` stands in the order of precedence: smaller decides first.
 constexpr int Precedence(Reason reason) {
-  if (reason == Reason::kNotReady) return -2;
-  if (reason == Reason::kStalePolicy) return -1;
+  if (reason == Reason::kOverloaded) return -4;  // nothing was looked at
+  if (reason == Reason::kNotReady) return -3;
+  if (reason == Reason::kStalePolicy) return -2;
+  if (reason == Reason::kStoreUnreadable) return -1;
   return static_cast<int>(reason);
 }
 

@@ -48,7 +48,7 @@ static_assert(Same(Verdict::kAllow, v1::VERDICT_ALLOW));
 static_assert(Same(Verdict::kThrottle, v1::VERDICT_THROTTLE));
 static_assert(Same(Verdict::kDeny, v1::VERDICT_DENY));
 
-static_assert(v1::Reason_ARRAYSIZE == 28);
+static_assert(v1::Reason_ARRAYSIZE == 30);
 static_assert(Same(Reason::kUnspecified, v1::REASON_UNSPECIFIED));
 static_assert(Same(Reason::kLegalOrder, v1::REASON_LEGAL_ORDER));
 static_assert(Same(Reason::kEvidenceHold, v1::REASON_EVIDENCE_HOLD));
@@ -77,6 +77,8 @@ static_assert(Same(Reason::kNotReady, v1::REASON_NOT_READY));
 static_assert(Same(Reason::kStalePolicy, v1::REASON_STALE_POLICY));
 static_assert(Same(Reason::kPermitUnverified, v1::REASON_PERMIT_UNVERIFIED));
 static_assert(Same(Reason::kTermsChanged, v1::REASON_TERMS_CHANGED));
+static_assert(Same(Reason::kStoreUnreadable, v1::REASON_STORE_UNREADABLE));
+static_assert(Same(Reason::kOverloaded, v1::REASON_OVERLOADED));
 
 static_assert(v1::Fault_ARRAYSIZE == 5);
 static_assert(Same(Fault::kUnspecified, v1::FAULT_UNSPECIFIED));

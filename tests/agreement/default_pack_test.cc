@@ -117,6 +117,8 @@ TEST(DefaultPackTest, EveryReasonIsAnsweredAsTheTableSays) {
   } const want[] = {
       {Reason::kNotReady, "8.2", Fault::kProvider, 503, 503, "ServiceUnavailable", 503},
       {Reason::kStalePolicy, "8.2", Fault::kProvider, 503, 503, "ServiceUnavailable", 503},
+      {Reason::kStoreUnreadable, "8.2", Fault::kProvider, 503, 503, "ServiceUnavailable", 503},
+      {Reason::kOverloaded, "8.2", Fault::kProvider, 503, 503, "SlowDown", 503},
       {Reason::kLegalOrder, "9.2.2", Fault::kLaw, 451, 451, "UnavailableForLegalReasons", 451},
       {Reason::kEvidenceHold, "3.1.3.10", Fault::kLaw, 403, 403, "AccessDenied", 423},
       {Reason::kContentProhibited, "", Fault::kCustomer, 403, 403, "AllAccessDisabled", 403},

@@ -341,11 +341,12 @@ TEST(LoadPackTest, RefusesAnswersThatAreNoRefusal) {
 
 TEST(LoadPackTest, RefusesAnotherOrderOfPrecedence) {
   std::string text = Edited("  - SPAM\n  - SECURITY_THREAT\n", "  - SECURITY_THREAT\n  - SPAM\n");
-  ExpectRefused(text, LineOf(text, "  - SECURITY_THREAT\n"), "precedence[6]: wanted SPAM, got \"SECURITY_THREAT\"");
+  ExpectRefused(text, LineOf(text, "  - SECURITY_THREAT\n"), "precedence[8]: wanted SPAM, got \"SECURITY_THREAT\"");
   text = Edited("  - NOT_READY\n  - STALE_POLICY\n", "");
-  ExpectRefused(text, LineOf(text, "  - LEGAL_ORDER\n"), "precedence[0]: wanted NOT_READY, got \"LEGAL_ORDER\"");
+  ExpectRefused(text, LineOf(text, "  - STORE_UNREADABLE\n"),
+                "precedence[1]: wanted NOT_READY, got \"STORE_UNREADABLE\"");
   text = Edited("  - TERMS_CHANGED\n", "");
-  ExpectRefused(text, LineOf(text, "  - NOT_READY\n"), "precedence: wanted 27 reasons, got 26");
+  ExpectRefused(text, LineOf(text, "  - OVERLOADED\n"), "precedence: wanted 29 reasons, got 28");
 }
 
 TEST(LoadPackTest, RefusesRolesThatMaySendNothing) {

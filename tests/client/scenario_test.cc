@@ -447,7 +447,7 @@ TEST(ScenarioFile, RefusesMalformedCases) {
   EXPECT_EQ(ReadError("- id: T1\n  node: {fleet_size: 0}\n  steps:\n  - replay: true\n"),
             "t.yaml:2: node.fleet_size: wanted a whole number from 1 on, got \"0\"");
   EXPECT_EQ(ReadError("- id: T1\n  node: {failure_policy: open}\n  steps:\n  - replay: true\n"),
-            "t.yaml:2: node.failure_policy: wanted deny or allow, got \"open\"");
+            "t.yaml:2: node.failure_policy: wanted deny, allow or operations, got \"open\"");
 }
 
 TEST(ScenarioFile, RefusesMalformedSteps) {

@@ -196,7 +196,7 @@ TEST(Simulation, RefusesWhatADoorWouldRefuse) {
 
 TEST(Simulation, AFailurePolicyOfAllowLetsThroughWhatCannotBeDecidedWithAWarning) {
   Simulation::Options options;
-  options.failure_policy = FailurePolicy::kAllow;
+  options.node.failure.of(Reason::kNotReady) = *ParseFailureChoice("allow");
   auto simulation = Make("2026-03-01T10:00:00+08:00", options);
   const auto decision = simulation->Check(PublicRead("b1"));
   ASSERT_TRUE(decision.ok());
