@@ -90,6 +90,11 @@ constexpr SourceInfo kSources[] = {
     {"sluice_ledger_turned_away_total",
      "Amounts of subjects unknown to the policy that were not counted for want of room.", MetricType::Counter},
     {"sluice_ready", "1 where the node answers from a policy, 0 where it cannot or drains.", MetricType::Gauge},
+    {"sluice_access_in_step",
+     "1 where the access file as it is now is in force; 0 where it has a fault and the last good one stays.",
+     MetricType::Gauge},
+    {"sluice_access_refused_total", "Changes of the access file that had a fault and were not taken.",
+     MetricType::Counter},
 };
 
 }  // namespace
@@ -392,6 +397,7 @@ std::vector<MetricFamily> Metrics::Collect() const {
   CollectChecks(&families);
   CollectEvents(&families);
   CollectSources(&families);
+  trust_.Collect(&families);
   for (MetricFamily& family : wire_.Collect()) families.push_back(std::move(family));
   for (MetricFamily& family : ProcessMetrics()) families.push_back(std::move(family));
   return families;

@@ -23,6 +23,7 @@
 #include "enforcement/census.h"
 #include "enforcement/engine.h"
 #include "enforcement/event.h"
+#include "metrics/trust_counters.h"
 #include "metrics/wire_metrics.h"
 #include "prometheus/collectable.h"
 #include "prometheus/metric_family.h"
@@ -55,8 +56,10 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
     kLedgerAmounts,
     kLedgerTurnedAway,
     kReady,
+    kAccessInStep,
+    kAccessRefused,
   };
-  static constexpr int kSourceCount = 13;
+  static constexpr int kSourceCount = 15;
 
   // Of the decision log, by class of record.
   struct LogFigures {
@@ -98,6 +101,8 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
 
   // The listener's own counters.
   WireMetrics& wire() { return wire_; }
+  // Of administration and of the failure policy. Thread-safe.
+  TrustCounters& trust() { return trust_; }
 
   // Thread-safe. Counts of one scrape may belong to slightly different moments.
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(sources_mutex_);
@@ -132,6 +137,7 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
   std::array<std::atomic<int64_t>, kCommitBuckets> commits_{};
   std::atomic<int64_t> commit_ns_{0};
   std::atomic<int64_t> commit_failures_{0};
+  TrustCounters trust_;
 
   mutable absl::Mutex sources_mutex_;
   std::array<std::function<double()>, kSourceCount> sources_ ABSL_GUARDED_BY(sources_mutex_);

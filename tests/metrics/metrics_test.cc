@@ -56,6 +56,11 @@ TEST(MetricsTest, HasEveryFamilyWithHelpBeforeAnythingHappened) {
                            "sluice_ledger_turned_away_total",
                            "sluice_trial_checks_total",
                            "sluice_ready",
+                           "sluice_admin_calls_total",
+                           "sluice_events_refused_total",
+                           "sluice_failure_policy_total",
+                           "sluice_access_in_step",
+                           "sluice_access_refused_total",
                            "sluice_accounts",
                            "sluice_rules",
                            "sluice_reviews_overdue",
@@ -203,6 +208,19 @@ TEST(MetricsTest, SumsCommitsIntoCumulativeBuckets) {
   EXPECT_THAT(text, HasSubstr("sluice_commit_seconds_count 3\n"));
   EXPECT_THAT(text, HasSubstr("sluice_commit_failures_total 1\n"));
   EXPECT_THAT(text, HasSubstr("sluice_events_total{outcome=\"APPLIED\",role=\"UNSPECIFIED\"} 1\n"));
+}
+
+TEST(MetricsTest, CountsCallsOfAdministrationAndWhatCouldNotBeDecided) {
+  Metrics metrics(kBuild);
+  metrics.trust().OnAdminCall(AdminMethod::kExport, AdminOutcome::kDenied);
+  metrics.trust().OnEventsRefused(3);
+  metrics.trust().OnFailurePolicy(Reason::kOverloaded, FailureOutcome::kAllowed);
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("sluice_admin_calls_total{method=\"Export\",outcome=\"DENIED\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_admin_calls_total{method=\"Apply\",outcome=\"DONE\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_events_refused_total 3\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_failure_policy_total{reason=\"OVERLOADED\",outcome=\"ALLOWED\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_failure_policy_total{reason=\"STALE_POLICY\",outcome=\"DECIDED\"} 0\n"));
 }
 
 TEST(MetricsTest, ReadsSourcesAtTheScrape) {
