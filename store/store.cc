@@ -14,6 +14,7 @@
 #include "proto/translate.h"
 #include "store/folder_lock.h"
 #include "store/lmdb_table.h"
+#include "store/page_check.h"
 #include "store/store_reader.h"
 
 namespace sluice {
@@ -122,6 +123,7 @@ class LmdbStore final : public Store {
   absl::Status MakeFolder();
   absl::Status OpenEnvironment();
   absl::Status CheckWhole() const;
+  absl::Status CheckEveryPage() const;
   absl::Status OpenTables();
   absl::Status CreateTables();
 
@@ -261,6 +263,7 @@ absl::Status LmdbStore::Start() {
   if (absl::Status status = lock_.Take(options_.path); !status.ok()) return status;
   if (absl::Status status = OpenEnvironment(); !status.ok()) return status;
   if (absl::Status status = CheckWhole(); !status.ok()) return status;
+  if (absl::Status status = CheckEveryPage(); !status.ok()) return status;
   if (absl::Status status = OpenTables(); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<LmdbSnapshot>> snapshot = Read();
   if (!snapshot.ok()) return snapshot.status();
@@ -313,6 +316,18 @@ absl::Status LmdbStore::CheckWhole() const {
   return absl::DataLossError(absl::StrCat("store ", options_.path, ": data.mdb is cut short: wanted ",
                                           wanted * stat.ms_psize, " bytes, got ", on_disk.st_size,
                                           "; move it away and import the last export"));
+}
+
+absl::Status LmdbStore::CheckEveryPage() const {
+  mdb_filehandle_t file;
+  if (!options_.check_pages || mdb_env_get_fd(environment_, &file) != 0) return absl::OkStatus();
+  const absl::StatusOr<PageCounts> counts = CheckPages(file, absl::nullopt);
+  if (counts.ok()) return absl::OkStatus();
+  return absl::Status(
+      counts.status().code(),
+      absl::StrCat("store ", options_.path, " is damaged: ", counts.status().message(),
+                   "; restore the last backup (sluicectl store restore), or move it away and import the "
+                   "last export"));
 }
 
 absl::Status LmdbStore::OpenTables() {

@@ -72,6 +72,9 @@ class Store : public StoreReader {
     size_t map_bytes =
         size_t{16} << 30;  // the most that the store can grow to; address space, not memory. At least 1 MiB
     bool sync = true;      // false: a power cut may lose events (tests and simulations only)
+    // Whether Open looks at every page of the last state first: a damaged one is then an error, and not the end of the
+    // process. Reads the whole store once.
+    bool check_pages = true;
   };
 
   // A write transaction. Sees its own changes. For one thread; one at a time in a store. Destroyed without Commit it
