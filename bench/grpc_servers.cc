@@ -68,7 +68,7 @@ constexpr int kEchoCalls = 128;  // as many as CheckServer arms
 absl::StatusOr<std::unique_ptr<CheckServer>> Listen(const std::string& socket, Checker* checker) {
   CheckServer::Options options;
   options.address.path = socket;
-  options.mode = 0600;
+  options.rights.mode = 0600;
   options.threads = 1;
   absl::StatusOr<std::unique_ptr<CheckServer>> server = CheckServer::Start(options, checker);
   if (server.ok()) (*server)->SetServing(true);

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <set>
 #include <sstream>
 
@@ -17,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "server/access.h"
 
 namespace sluice {
 namespace {
@@ -186,6 +188,59 @@ absl::Status CheckPackPath(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status CheckReadable(const std::string& path) {
+  if (path.empty() || access(path.c_str(), R_OK) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
+}
+
+// Who reaches the admin listener can change the policy: over TCP nobody does without a credential, and none crosses a
+// network in the clear.
+void CheckAdmin(const Config& config, const std::function<void(absl::string_view, const absl::Status&)>& check) {
+  check("admin.tls_certificate", CheckReadable(config.admin_tls_certificate));
+  check("admin.tls_key", CheckReadable(config.admin_tls_key));
+  check("admin.tls_client_ca", CheckReadable(config.admin_tls_client_ca));
+  const bool tls = !config.admin_tls_certificate.empty();
+  if (tls != !config.admin_tls_key.empty()) {
+    check("admin.tls_key",
+          absl::InvalidArgumentError("wanted both or neither of admin.tls_certificate and admin.tls_key"));
+  }
+  if (!tls && !config.admin_tls_client_ca.empty()) {
+    check("admin.tls_client_ca", absl::InvalidArgumentError("wanted admin.tls_certificate and admin.tls_key with it"));
+  }
+  bool tokens = false;
+  bool certificates = false;
+  if (!config.admin_access.empty()) {
+    const absl::StatusOr<std::shared_ptr<const Access>> access = Access::Load(config.admin_access);
+    check("admin.access", access.status());
+    if (!access.ok()) return;
+    tokens = (*access)->takes_tokens();
+    certificates = (*access)->takes_certificates();
+  }
+  const std::string address = FormatListenAddress(config.listen_admin);
+  if (config.listen_admin.is_unix()) {
+    if (tls) {
+      check("admin.tls_certificate",
+            absl::InvalidArgumentError(absl::StrCat("wanted listen.admin on TCP with it, got ", address)));
+    }
+    return;
+  }
+  if (!tls && !config.listen_admin.is_local()) {
+    check("listen.admin", absl::InvalidArgumentError(absl::StrCat(
+                              "wanted a Unix socket or an address of this machine (127.0.0.1, [::1], localhost), or "
+                              "admin.tls_certificate and admin.tls_key, got ",
+                              address, ": credentials and policy would cross the network in the clear")));
+  }
+  const bool by_certificate = certificates && !config.admin_tls_client_ca.empty();
+  if (!tokens && !by_certificate) {
+    check(
+        "listen.admin",
+        absl::InvalidArgumentError(absl::StrCat(
+            "wanted a Unix socket, or credentials by admin.access (tokens, or certificates with admin.tls_client_ca), "
+            "got ",
+            address, ": over TCP nobody could be told from anybody")));
+  }
+}
+
 absl::Status Refusal(const std::vector<std::string>& faults) {
   if (faults.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(faults, "\n"));
@@ -272,13 +327,7 @@ absl::Status CheckConfig(const EffectiveConfig& effective) {
   };
   check("listen.check", CheckSocketPath(config.listen_check, IsDefaultCheckAddress(config.listen_check)));
   check("listen.admin", CheckSocketPath(config.listen_admin, IsDefaultAdminAddress(config.listen_admin)));
-  if (!config.listen_admin.is_local()) {
-    check("listen.admin",
-          absl::InvalidArgumentError(absl::StrCat(
-              "wanted a Unix socket or an address of this machine (127.0.0.1, [::1], localhost), got ",
-              FormatListenAddress(config.listen_admin),
-              ": whoever reaches this listener can change the policy, since it asks for no credentials yet")));
-  }
+  CheckAdmin(config, check);
   if (config.listen_check.is_unix() && config.listen_check.path == config.listen_admin.path) {
     check("listen.admin", absl::InvalidArgumentError("wanted another path than that of listen.check, got the same"));
   }
@@ -301,6 +350,13 @@ absl::Status CheckInherited(const EffectiveConfig& effective, const InheritedSoc
   };
   check("listen.check", effective.config.listen_check, sockets.check);
   check("listen.admin", effective.config.listen_admin, sockets.admin);
+  if (sockets.admin) {
+    Config as_handed_over = effective.config;
+    as_handed_over.listen_admin = sockets.admin->address;
+    CheckAdmin(as_handed_over, [&](absl::string_view name, const absl::Status& status) {
+      if (!status.ok()) faults.push_back(absl::StrCat("inherited sockets: ", name, ": ", status.message()));
+    });
+  }
   return Refusal(faults);
 }
 

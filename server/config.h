@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
+#include "enforcement/failure_policy.h"
 #include "enforcement/values.h"
 #include "server/listen/address.h"
 #include "server/listen/inherited_sockets.h"
@@ -26,13 +27,19 @@ namespace sluice {
 struct Config {
   ListenAddress listen_check;
   uint32_t listen_check_mode = 0;
-  bool listen_check_by_grpc = false;  // by gRPC's own server rather than the listener of server/listen
+  bool listen_check_by_grpc = false;                   // by gRPC's own server rather than the listener of server/listen
+  std::string listen_check_owner, listen_check_group;  // empty = the process's own
   ListenAddress listen_admin;
   uint32_t listen_admin_mode = 0;
+  std::string listen_admin_owner, listen_admin_group;
   absl::optional<ListenAddress> listen_http;  // nothing = off
+
+  std::string admin_access;  // path of the access file; empty = the node's own user alone
+  std::string admin_tls_certificate, admin_tls_key, admin_tls_client_ca;  // paths; empty = none
 
   std::string store_path;
   uint64_t store_map_bytes = 0;
+  bool store_check_at_start = true;
 
   std::string pack_path;  // empty = the built-in pack
 
@@ -56,7 +63,10 @@ struct Config {
 
   absl::Duration policy_max_age;  // zero = no bound
 
+  FailurePolicy failure;
+
   int64_t threads = 0;  // 0 = one a core
+  bool confine = true;
   absl::Duration drain;
 };
 

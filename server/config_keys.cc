@@ -23,6 +23,10 @@ absl::Status Wanted(absl::string_view wanted, absl::string_view got) {
 constexpr char kAddress[] = "unix:/PATH, HOST:PORT or [IPV6]:PORT";
 constexpr char kMode[] = "an octal mode such as 0660";
 constexpr char kBytes[] = "a number of bytes, also as 512MiB or 16GiB, from 1MiB to 64TiB";
+constexpr char kFailure[] = "deny, allow, or the operations to allow, such as DOWNLOAD,LIST";
+constexpr char kStaleFailure[] =
+    "deny, allow, the operations to allow, such as DOWNLOAD,LIST, or decide (by the old policy, with a warning)";
+constexpr char kPath[] = "an absolute path, or nothing";
 constexpr char kName[] = "a name of at most 256 bytes";
 constexpr char kDuration[] = "a duration such as 500ms, 10s or 48h";
 
@@ -107,6 +111,20 @@ absl::Status SetName(absl::string_view text, std::string* name) {
   return absl::OkStatus();
 }
 
+absl::Status SetPath(absl::string_view text, std::string* path) {
+  if (!text.empty() && !absl::StartsWith(text, "/")) return Wanted(kPath, text);
+  *path = std::string(text);
+  return absl::OkStatus();
+}
+
+absl::Status SetFailure(absl::string_view text, Reason reason, Config* config) {
+  const absl::optional<FailureChoice> choice = ParseFailureChoice(text);
+  const bool stale = reason == Reason::kStalePolicy;
+  if (!choice || (choice->decide && !stale)) return Wanted(stale ? kStaleFailure : kFailure, text);
+  config->failure.of(reason) = *choice;
+  return absl::OkStatus();
+}
+
 std::string HostName() {
   char name[256] = {};
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
@@ -140,12 +158,27 @@ const ConfigKey kKeys[] = {
        return absl::OkStatus();
      },
      [](const Config& c) -> std::string { return c.listen_check_by_grpc ? "grpc" : "own"; }},
-    {"listen.admin", kDefaultAdmin, kAddress, "Where policy is administered (gRPC). This machine only.",
+    {"listen.check_owner", "", kName,
+     "User who owns the check socket; nothing = the node's own. Root alone can give it away.",
+     [](Text text, Config* c) { return SetName(text, &c->listen_check_owner); },
+     [](const Config& c) { return c.listen_check_owner; }},
+    {"listen.check_group", "", kName, "Group of the check socket, for a mode such as 0660; nothing = the node's own.",
+     [](Text text, Config* c) { return SetName(text, &c->listen_check_group); },
+     [](const Config& c) { return c.listen_check_group; }},
+    {"listen.admin", kDefaultAdmin, kAddress,
+     "Where policy is administered (gRPC). TCP wants admin.access, and beyond this machine TLS.",
      [](Text text, Config* c) { return SetAddress(text, &c->listen_admin); },
      [](const Config& c) { return FormatListenAddress(c.listen_admin); }},
     {"listen.admin_mode", "0600", kMode, "Permissions of the admin socket, where it is a Unix socket.",
      [](Text text, Config* c) { return SetMode(text, &c->listen_admin_mode); },
      [](const Config& c) { return absl::StrFormat("%04o", c.listen_admin_mode); }},
+    {"listen.admin_owner", "", kName,
+     "User who owns the admin socket; nothing = the node's own. Root alone can give it away.",
+     [](Text text, Config* c) { return SetName(text, &c->listen_admin_owner); },
+     [](const Config& c) { return c.listen_admin_owner; }},
+    {"listen.admin_group", "", kName, "Group of the admin socket, for a mode such as 0660; nothing = the node's own.",
+     [](Text text, Config* c) { return SetName(text, &c->listen_admin_group); },
+     [](const Config& c) { return c.listen_admin_group; }},
     {"listen.http", "127.0.0.1:9464", "HOST:PORT, [IPV6]:PORT or off",
      "Where /metrics, /healthz and /readyz are served.",
      [](Text text, Config* c) -> absl::Status {
@@ -158,6 +191,21 @@ const ConfigKey kKeys[] = {
        return absl::OkStatus();
      },
      [](const Config& c) { return c.listen_http ? FormatListenAddress(*c.listen_http) : "off"; }},
+    {"admin.access", "", kPath,
+     "File that says who may send and read what; nothing = root and the node's own user, over the Unix socket, "
+     "everything.",
+     [](Text text, Config* c) { return SetPath(text, &c->admin_access); },
+     [](const Config& c) { return c.admin_access; }},
+    {"admin.tls_certificate", "", kPath, "Certificate chain (PEM) of the admin listener on TCP; nothing = no TLS.",
+     [](Text text, Config* c) { return SetPath(text, &c->admin_tls_certificate); },
+     [](const Config& c) { return c.admin_tls_certificate; }},
+    {"admin.tls_key", "", kPath, "Private key (PEM) of admin.tls_certificate.",
+     [](Text text, Config* c) { return SetPath(text, &c->admin_tls_key); },
+     [](const Config& c) { return c.admin_tls_key; }},
+    {"admin.tls_client_ca", "", kPath,
+     "Authorities (PEM) that sign the certificates of callers; with it every caller has to show one.",
+     [](Text text, Config* c) { return SetPath(text, &c->admin_tls_client_ca); },
+     [](const Config& c) { return c.admin_tls_client_ca; }},
     {"store.path", "/var/lib/sluice", "an absolute path", "Folder of the policy store.",
      [](Text text, Config* c) -> absl::Status {
        if (!absl::StartsWith(text, "/")) return Wanted("an absolute path", text);
@@ -168,6 +216,10 @@ const ConfigKey kKeys[] = {
     {"store.map_bytes", "16GiB", kBytes, "The most that the store can grow to. Address space, not memory.",
      [](Text text, Config* c) { return SetBytes(text, &c->store_map_bytes); },
      [](const Config& c) { return FormatBytes(c.store_map_bytes); }},
+    {"store.check_at_start", "true", "true or false",
+     "Whether every page of the store is looked at before it is used; costs one read of the file.",
+     [](Text text, Config* c) { return SetBool(text, &c->store_check_at_start); },
+     [](const Config& c) -> std::string { return c.store_check_at_start ? "true" : "false"; }},
     {"pack", "", "a path, or nothing for the built-in pack", "Agreement pack to decide by.",
      [](Text text, Config* c) {
        c->pack_path = std::string(text);
@@ -261,9 +313,26 @@ const ConfigKey kKeys[] = {
     {"policy.max_age", "0s", kDuration, "Answer STALE_POLICY once the policy has not changed for so long; 0s = never.",
      [](Text text, Config* c) { return SetDuration(text, kDuration, absl::Hours(24 * 3660), &c->policy_max_age); },
      [](const Config& c) { return absl::FormatDuration(c.policy_max_age); }},
+    {"failure.not_ready", "deny", kFailure, "Checks before the first policy.",
+     [](Text text, Config* c) { return SetFailure(text, Reason::kNotReady, c); },
+     [](const Config& c) { return FormatFailureChoice(c.failure.of(Reason::kNotReady)); }},
+    {"failure.stale_policy", "deny", kStaleFailure,
+     "Checks once policy.max_age has passed, or below the revision that they ask for.",
+     [](Text text, Config* c) { return SetFailure(text, Reason::kStalePolicy, c); },
+     [](const Config& c) { return FormatFailureChoice(c.failure.of(Reason::kStalePolicy)); }},
+    {"failure.store_unreadable", "deny", kFailure, "Checks that a rule on disk may bear on which cannot be read.",
+     [](Text text, Config* c) { return SetFailure(text, Reason::kStoreUnreadable, c); },
+     [](const Config& c) { return FormatFailureChoice(c.failure.of(Reason::kStoreUnreadable)); }},
+    {"failure.overload", "deny", kFailure, "Checks beyond what the node can answer in time.",
+     [](Text text, Config* c) { return SetFailure(text, Reason::kOverloaded, c); },
+     [](const Config& c) { return FormatFailureChoice(c.failure.of(Reason::kOverloaded)); }},
     {"threads", "0", kThreads, "Threads that answer checks; 0 = one a core.",
      [](Text text, Config* c) { return SetNumber<int64_t>(text, kThreads, 0, 1024, &c->threads); },
      [](const Config& c) { return absl::StrCat(c.threads); }},
+    {"confine", "true", "true or false",
+     "Whether the process gives up at its start what it never needs: new privileges, capabilities, system calls.",
+     [](Text text, Config* c) { return SetBool(text, &c->confine); },
+     [](const Config& c) -> std::string { return c.confine ? "true" : "false"; }},
     {"drain", "10s", kDrain, "At SIGTERM: how long calls under way may take to finish.",
      [](Text text, Config* c) { return SetDuration(text, kDrain, absl::Minutes(10), &c->drain); },
      [](const Config& c) { return absl::FormatDuration(c.drain); }},

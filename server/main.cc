@@ -24,8 +24,10 @@
 #include "enforcement/limiter.h"
 #include "enforcement/top.h"
 #include "metrics/metrics.h"
+#include "server/access_source.h"
 #include "server/admin/admin_server.h"
 #include "server/config.h"
+#include "server/confine.h"
 #include "server/http_server.h"
 #include "server/listen/check_server.h"
 #include "server/listen/checker.h"
@@ -99,7 +101,8 @@ class Node {
         limiter_({.cells = static_cast<size_t>(config.limits_cells)}),
         index_(pack_.get()),
         engine_(pack_.get(), &index_, &limiter_,
-                NodeOptions{config.node_region, config.node_dialect, static_cast<int>(config.node_fleet_size)}),
+                NodeOptions{config.node_region, config.node_dialect, static_cast<int>(config.node_fleet_size),
+                            config.failure}),
         abuse_(*pack_, &limiter_),
         metrics_({std::string(Version()), pack_->name, pack_->digest}, &SystemClock::MonotonicNs) {
     RouteLibraryLogs(&logger_);
@@ -156,7 +159,9 @@ class Node {
  private:
   absl::Status LoadPolicy() {
     absl::StatusOr<std::unique_ptr<Store>> store =
-        Store::Open({.path = config_.store_path, .map_bytes = static_cast<size_t>(config_.store_map_bytes)});
+        Store::Open({.path = config_.store_path,
+                     .map_bytes = static_cast<size_t>(config_.store_map_bytes),
+                     .check_pages = config_.store_check_at_start});
     if (!store.ok()) return store.status();
     store_ = *std::move(store);
     clock_ = std::make_unique<PolicyClock>(&system_clock_, store_->policy_time());
@@ -202,7 +207,7 @@ class Node {
     methods_ = std::make_unique<EnforcementMethods>(checker_.get(), &router_);
     absl::StatusOr<std::unique_ptr<Listener>> listener =
         Listener::Start({.address = config_.listen_check,
-                         .mode = config_.listen_check_mode,
+                         .rights = {config_.listen_check_mode, config_.listen_check_owner, config_.listen_check_group},
                          .make_folder = IsDefaultCheckAddress(config_.listen_check),
                          .threads = static_cast<int>(config_.threads),
                          .inherited = surroundings_->sockets.check},
@@ -218,13 +223,13 @@ class Node {
 
   // The yardstick of the listener, and the fallback.
   absl::Status StartCheckServer() {
-    absl::StatusOr<std::unique_ptr<CheckServer>> server =
-        CheckServer::Start({.address = config_.listen_check,
-                            .mode = config_.listen_check_mode,
-                            .make_folder = IsDefaultCheckAddress(config_.listen_check),
-                            .threads = static_cast<int>(config_.threads),
-                            .inherited = surroundings_->sockets.check},
-                           checker_.get());
+    absl::StatusOr<std::unique_ptr<CheckServer>> server = CheckServer::Start(
+        {.address = config_.listen_check,
+         .rights = {config_.listen_check_mode, config_.listen_check_owner, config_.listen_check_group},
+         .make_folder = IsDefaultCheckAddress(config_.listen_check),
+         .threads = static_cast<int>(config_.threads),
+         .inherited = surroundings_->sockets.check},
+        checker_.get());
     if (!server.ok()) return server.status();
     check_server_ = *std::move(server);
     logger_.Info("listening", {{"for", "checks"},
@@ -241,18 +246,29 @@ class Node {
       return Named("listen.check", status);
     }
 
-    absl::StatusOr<std::unique_ptr<AdminServer>> admin_server =
-        AdminServer::Start({.address = config_.listen_admin,
-                            .mode = config_.listen_admin_mode,
-                            .make_folder = IsDefaultAdminAddress(config_.listen_admin),
-                            .inherited = surroundings_->sockets.admin},
-                           {.engine = &engine_,
-                            .store = store_.get(),
-                            .writer = writer_.get(),
-                            .decisions = decision_log_.get(),
-                            .clock = clock_.get(),
-                            .top = &top_,
-                            .on_applied = [this] { Refresh(); }});
+    absl::StatusOr<std::unique_ptr<AccessSource>> access = AccessSource::Open(config_.admin_access);
+    if (!access.ok()) return Named("admin.access", access.status());
+    access_ = *std::move(access);
+    metrics_.SetSource(Metrics::Source::kAccessInStep, [this] { return access_->in_step() ? 1.0 : 0.0; });
+    metrics_.SetSource(Metrics::Source::kAccessRefused, [this] { return static_cast<double>(access_->refused()); });
+    absl::StatusOr<std::unique_ptr<AdminServer>> admin_server = AdminServer::Start(
+        {.address = config_.listen_admin,
+         .rights = {config_.listen_admin_mode, config_.listen_admin_owner, config_.listen_admin_group},
+         .make_folder = IsDefaultAdminAddress(config_.listen_admin),
+         .inherited = surroundings_->sockets.admin,
+         .tls_certificate = config_.admin_tls_certificate,
+         .tls_key = config_.admin_tls_key,
+         .tls_client_ca = config_.admin_tls_client_ca},
+        {.engine = &engine_,
+         .store = store_.get(),
+         .writer = writer_.get(),
+         .decisions = decision_log_.get(),
+         .clock = clock_.get(),
+         .top = &top_,
+         .access = access_.get(),
+         .logger = &logger_,
+         .counters = &metrics_.trust(),
+         .on_applied = [this] { Refresh(); }});
     if (!admin_server.ok()) return Named("listen.admin", admin_server.status());
     admin_server_ = *std::move(admin_server);
     admin_started_.store(true, std::memory_order_release);
@@ -371,6 +387,12 @@ class Node {
     // Every second the same would drown the rest.
     if (!status.ok() && status != last_tick_) logger_.Error("announcements", {{"error", status.ToString()}});
     last_tick_ = status;
+    const absl::StatusOr<AccessSource::Change> access = access_->Refresh();
+    if (!access.ok()) {
+      logger_.Error("access file", {{"error", access.status().message()}, {"in_force", "the last good one"}});
+    } else if (*access == AccessSource::Change::kTaken) {
+      logger_.Info("access file", {{"path", config_.admin_access}, {"in_force", "as it is now"}});
+    }
     Refresh();
     if (readiness_.Text() != last_state_) surroundings_->manager.Status(readiness_.Text());
     last_state_ = readiness_.Text();
@@ -430,6 +452,7 @@ class Node {
   std::unique_ptr<EnforcementMethods> methods_;
   std::unique_ptr<Listener> listener_;  // one of these two
   std::unique_ptr<CheckServer> check_server_;
+  std::unique_ptr<AccessSource> access_;
   std::unique_ptr<AdminServer> admin_server_;
   std::atomic<bool> admin_started_{false};
   std::unique_ptr<HttpServer> http_server_;
@@ -483,7 +506,12 @@ int Main(int argc, char** argv) {
     return kMisconfigured;
   }
   const sigset_t signals = BlockSignals();
+  const absl::Status confined = config.confine ? Confine() : absl::OkStatus();  // before the first thread
   Node node(config, *std::move(pack), &*surroundings);
+  if (!confined.ok()) {
+    node.logger().Error("cannot start", {{"error", confined.message()}, {"key", "confine"}});
+    return kFailed;
+  }
   if (const absl::Status status = node.Start(); !status.ok()) {
     node.logger().Error("cannot start", {{"error", status.message()}});
     return kFailed;

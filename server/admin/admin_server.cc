@@ -13,6 +13,9 @@
 #include "absl/time/clock.h"
 #include "proto/translate.h"
 #include "server/admin/byte_methods.h"
+#include "server/admin/credentials.h"
+#include "server/admin/gate.h"
+#include "server/admin/peer_listener.h"
 #include "server/admin/questions.h"
 #include "server/admin/snapshot_chunks.h"
 #include "server/listen/grpc_listener.h"
@@ -26,32 +29,53 @@ constexpr int kReceiveBytesMax = 32 << 20;
 // Blocking calls hold a thread each; above this gRPC answers RESOURCE_EXHAUSTED. Watchers leave half to others.
 constexpr int kThreadsMax = 2 * kWatchersMax;
 constexpr size_t kAnnouncementsAtOnce = 1000;
+// Of one request, how many refused events have a line of their own in the log.
+constexpr int64_t kRefusalsTold = 16;
 // How soon a watch notices that its watcher left, or that the server is to stop.
 constexpr absl::Duration kWatchTick = absl::Milliseconds(500);
 // How soon one who follows the decision log is told of what is new. Each look flushes the log.
 constexpr absl::Duration kFollowTick = absl::Milliseconds(250);
 
+// What the services of one node share, of whichever of its callers they are.
+struct Shared {
+  explicit Shared(AdminServer::Parts given)
+      : parts(std::move(given)),
+        questions(parts.engine, parts.store, parts.clock, parts.top),
+        gate(parts.access, parts.logger, parts.counters) {}
+  const AdminServer::Parts parts;
+  const Questions questions;
+  const Gate gate;
+  std::atomic<bool> draining{false};
+  std::atomic<int> watchers{0};
+  std::atomic<int> queries{0};
+};
+
 class AdminService final : public ByteService<v1::PolicyAdmin> {
  public:
-  explicit AdminService(AdminServer::Parts parts)
-      : parts_(std::move(parts)), questions_(parts_.engine, parts_.store, parts_.clock, parts_.top) {
+  AdminService(Shared* shared, const absl::optional<Credential::Peer>& peer)
+      : ByteService(&shared->gate, peer), shared_(*shared), parts_(shared->parts) {
+    const Questions& questions = shared->questions;
     ServeUnary<v1::ApplyRequest, v1::ApplyResponse>(
-        "Apply", [this](const auto& request, auto* response) { return ApplyOnce(request, response); });
-    Serve<v1::ApplyRequest, v1::ApplyResponse>("ApplyStream", [this](auto* stream) { return ApplyStream(stream); });
+        AdminMethod::kApply,
+        [this](const auto& request, auto* call, auto* response) { return ApplyOnce(request, call, response); });
+    Serve<v1::ApplyRequest, v1::ApplyResponse>(AdminMethod::kApplyStream,
+                                               [this](auto* stream) { return ApplyStream(stream); });
     ServeUnary<v1::DescribeRequest, v1::DescribeResponse>(
-        "Describe", [this](const auto& request, auto* response) { return questions_.Describe(request, response); });
+        AdminMethod::kDescribe,
+        [&questions](const auto& request, auto*, auto* response) { return questions.Describe(request, response); });
     ServeUnary<v1::ExplainRequest, v1::ExplainResponse>(
-        "Explain", [this](const auto& request, auto* response) { return questions_.Explain(request, response); });
+        AdminMethod::kExplain,
+        [&questions](const auto& request, auto*, auto* response) { return questions.Explain(request, response); });
     ServeUnary<v1::ListRequest, v1::ListResponse>(
-        "List", [this](const auto& request, auto* response) { return questions_.List(request, response); });
+        AdminMethod::kList,
+        [&questions](const auto& request, auto*, auto* response) { return questions.List(request, response); });
     ServeUnary<v1::TopRequest, v1::TopResponse>(
-        "Top", [this](const auto& request, auto* response) { return questions_.Top(request, response); });
-    Serve<v1::WatchRequest, v1::Announcement>("Watch", [this](auto* stream) { return Watch(stream); });
-    Serve<v1::ExportRequest, v1::ExportChunk>("Export", [this](auto* stream) { return Export(stream); });
-    Serve<v1::ExportChunk, v1::ImportResponse>("Import", [this](auto* stream) { return Import(stream); });
+        AdminMethod::kTop,
+        [&questions](const auto& request, auto*, auto* response) { return questions.Top(request, response); });
+    Serve<v1::WatchRequest, v1::Announcement>(AdminMethod::kWatch, [this](auto* stream) { return Watch(stream); });
+    Serve<v1::ExportRequest, v1::ExportChunk>(AdminMethod::kExport, [this](auto* stream) { return Export(stream); });
+    Serve<v1::ExportChunk, v1::ImportResponse>(AdminMethod::kImport, [this](auto* stream) { return Import(stream); });
   }
-
-  void Drain() { draining_.store(true, std::memory_order_relaxed); }
 
  private:
   using WatchStream = ByteStream<v1::WatchRequest, v1::Announcement>;
@@ -61,7 +85,7 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
     v1::ApplyResponse response;
     while (stream->Read(&request)) {
       response.Clear();
-      if (absl::Status status = ApplyOnce(request, &response); !status.ok()) return status;
+      if (absl::Status status = ApplyOnce(request, &stream->call(), &response); !status.ok()) return status;
       if (!stream->Write(response)) break;
     }
     return stream->status();
@@ -70,12 +94,13 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
   absl::Status Watch(WatchStream* stream) {
     v1::WatchRequest request;
     if (absl::Status status = stream->ReadOnly(&request); !status.ok()) return status;
-    const absl::Cleanup leave = [this] { watchers_.fetch_sub(1, std::memory_order_relaxed); };
-    if (watchers_.fetch_add(1, std::memory_order_relaxed) >= kWatchersMax) {
+    const absl::Cleanup leave = [this] { shared_.watchers.fetch_sub(1, std::memory_order_relaxed); };
+    if (shared_.watchers.fetch_add(1, std::memory_order_relaxed) >= kWatchersMax) {
       return absl::ResourceExhaustedError(absl::StrCat("at most ", kWatchersMax, " watchers at once"));
     }
     // So that a watcher knows at once that it watches, and need not wait for the first announcement.
     stream->SendInitialMetadata();
+    gate().TellBegun(stream->call());
     return WatchFrom(request.from_revision(), stream);
   }
 
@@ -109,14 +134,21 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
     return absl::OkStatus();
   }
 
-  absl::Status ApplyOnce(const v1::ApplyRequest& request, v1::ApplyResponse* response) {
+  absl::Status ApplyOnce(const v1::ApplyRequest& request, AdminCall* call, v1::ApplyResponse* response) {
     if (request.events_size() > kEventsMax) {
       return absl::InvalidArgumentError(
           absl::StrCat("events: at most ", kEventsMax, " in a request, got ", request.events_size()));
     }
     std::vector<PolicyEvent> events;
     events.reserve(static_cast<size_t>(request.events_size()));
-    for (const v1::PolicyEvent& event : request.events()) events.push_back(FromProto(event));
+    int64_t refused = 0;
+    for (const v1::PolicyEvent& message : request.events()) {
+      PolicyEvent event = FromProto(message);
+      if (!Authorize(call->grants, parts_.engine->pack(), &event) && ++refused <= kRefusalsTold) {
+        gate().TellRefused(*call, event);
+      }
+      events.push_back(std::move(event));
+    }
     const absl::StatusOr<ApplyResult> result = parts_.writer->Apply(std::move(events), parts_.clock->Now());
     if (!result.ok()) return result.status();
     if (parts_.on_applied) parts_.on_applied();
@@ -125,8 +157,11 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
       to->set_outcome(static_cast<v1::Outcome>(one.outcome));
       to->set_revision(one.revision);
       to->set_error(one.error);
+      call->events.Add(one.outcome);
     }
     response->set_revision(result->revision);
+    call->events.refused += refused;
+    call->events.revision = result->revision;
     return absl::OkStatus();
   }
 
@@ -137,7 +172,7 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
     size_t sent = 0;
     v1::Announcement message;
     while (!stream->cancelled()) {
-      if (draining_.load(std::memory_order_relaxed)) {
+      if (shared_.draining.load(std::memory_order_relaxed)) {
         return absl::UnavailableError(absl::StrCat("the node is shutting down; resume from revision ", revision));
       }
       const absl::StatusOr<std::vector<Announcement>> next =
@@ -159,26 +194,23 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
     return absl::OkStatus();
   }
 
-  const AdminServer::Parts parts_;
-  const Questions questions_;
-  std::atomic<bool> draining_{false};
-  std::atomic<int> watchers_{0};
+  Shared& shared_;
+  const AdminServer::Parts& parts_;
 };
 
 class DecisionLogService final : public ByteService<v1::DecisionLog> {
  public:
-  explicit DecisionLogService(const DecisionSource* decisions) : decisions_(decisions) {
-    Serve<v1::LogQuery, v1::DecisionRecord>("Query", [this](auto* stream) { return Query(stream); });
+  DecisionLogService(Shared* shared, const absl::optional<Credential::Peer>& peer)
+      : ByteService(&shared->gate, peer), shared_(*shared), decisions_(shared->parts.decisions) {
+    Serve<v1::LogQuery, v1::DecisionRecord>(AdminMethod::kQuery, [this](auto* stream) { return Query(stream); });
   }
-
-  void Drain() { draining_.store(true, std::memory_order_relaxed); }
 
  private:
   absl::Status Query(ByteStream<v1::LogQuery, v1::DecisionRecord>* stream) {
     v1::LogQuery request;
     if (absl::Status status = stream->ReadOnly(&request); !status.ok()) return status;
-    const absl::Cleanup leave = [this] { queries_.fetch_sub(1, std::memory_order_relaxed); };
-    if (queries_.fetch_add(1, std::memory_order_relaxed) >= kWatchersMax) {
+    const absl::Cleanup leave = [this] { shared_.queries.fetch_sub(1, std::memory_order_relaxed); };
+    if (shared_.queries.fetch_add(1, std::memory_order_relaxed) >= kWatchersMax) {
       return absl::ResourceExhaustedError(absl::StrCat("at most ", kWatchersMax, " queries at once"));
     }
     stream->SendInitialMetadata();  // so that a follower knows at once that it is heard
@@ -190,45 +222,110 @@ class DecisionLogService final : public ByteService<v1::DecisionLog> {
       const absl::Status status = decisions_->Query(request, &cursor, send);
       const bool enough = request.limit() > 0 && left <= 0;
       if (!status.ok() || !request.follow() || enough || stream->cancelled()) return status;
-      if (draining_.load(std::memory_order_relaxed)) return absl::UnavailableError("the node is shutting down");
+      if (shared_.draining.load(std::memory_order_relaxed)) return absl::UnavailableError("the node is shutting down");
       if (request.limit() > 0) request.set_limit(left);
       absl::SleepFor(kFollowTick);
     }
   }
 
+  Shared& shared_;
   const DecisionSource* const decisions_;
-  std::atomic<bool> draining_{false};
-  std::atomic<int> queries_{0};
 };
+
+// The services of one user of a Unix socket, or of TCP, and the server that serves them.
+class Endpoint final : public PeerListener::Endpoint {
+ public:
+  Endpoint(Shared* shared, const absl::optional<Credential::Peer>& peer) : admin_(shared, peer), log_(shared, peer) {}
+
+  void AddTo(const grpc::ResourceQuota& quota, grpc::ServerBuilder* builder) {
+    builder->RegisterService(&admin_);
+    builder->RegisterService(&log_);
+    builder->SetResourceQuota(quota);
+  }
+  absl::Status StartTcp(const AdminServer::Options& options, const grpc::ResourceQuota& quota) {
+    GrpcListenerOptions listener = {options.address,  options.rights,    options.make_folder,
+                                    kReceiveBytesMax, options.inherited, nullptr};
+    if (!options.tls_certificate.empty()) {
+      auto credentials = TlsCredentials({options.tls_certificate, options.tls_key, options.tls_client_ca});
+      if (!credentials.ok()) return credentials.status();
+      listener.credentials = *std::move(credentials);
+    }
+    grpc::ServerBuilder builder;
+    AddTo(quota, &builder);
+    absl::StatusOr<GrpcListener> started = StartListener(listener, &builder);
+    if (!started.ok()) return started.status();
+    listener_ = *std::move(started);
+    return absl::OkStatus();
+  }
+  // Connections come from PeerListener. False where gRPC cannot start.
+  bool StartForPeer(const grpc::ResourceQuota& quota) {
+    grpc::ServerBuilder builder;
+    AddTo(quota, &builder);
+    SetBounds(kReceiveBytesMax, &builder);
+    listener_.acceptor = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+    listener_.server = builder.BuildAndStart();
+    return listener_.server != nullptr;
+  }
+
+  void Shutdown(absl::Duration grace) { listener_.Shutdown(grace); }
+  const ListenAddress& address() const { return listener_.address; }
+  grpc::Server& server() override { return *listener_.server; }
+  grpc::experimental::ExternalConnectionAcceptor& acceptor() override { return *listener_.acceptor; }
+
+ private:
+  AdminService admin_;
+  DecisionLogService log_;
+  GrpcListener listener_;  // last: its server uses the others
+};
+
+void SetHealth(bool serving, grpc::Server& server) {
+  grpc::HealthCheckServiceInterface* health = server.GetHealthCheckService();
+  health->SetServingStatus("", serving);
+  health->SetServingStatus(v1::PolicyAdmin::service_full_name(), true);
+  health->SetServingStatus(v1::DecisionLog::service_full_name(), true);
+}
 
 }  // namespace
 
 struct AdminServer::Impl {
-  explicit Impl(Parts parts) : log_service(parts.decisions), admin_service(std::move(parts)) {}
-  DecisionLogService log_service;
-  AdminService admin_service;
-  GrpcListener listener;
+  explicit Impl(Parts parts) : shared(std::move(parts)) { quota.SetMaxThreads(kThreadsMax); }
+  Shared shared;
+  grpc::ResourceQuota quota{"admin"};
+  std::unique_ptr<Endpoint> tcp;
+  std::unique_ptr<PeerListener> local;  // one of the two
+  ListenAddress address;
   bool down = false;
 };
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& options, Parts parts) {
   EnableHealthAndReflection();
   auto impl = std::make_unique<Impl>(std::move(parts));
-  grpc::ServerBuilder builder;
-  builder.RegisterService(&impl->admin_service);
-  builder.RegisterService(&impl->log_service);
-  grpc::ResourceQuota quota("admin");
-  quota.SetMaxThreads(kThreadsMax);
-  builder.SetResourceQuota(quota);
-  absl::StatusOr<GrpcListener> listener = StartListener(
-      {options.address, options.mode, options.make_folder, kReceiveBytesMax, options.inherited}, &builder);
-  if (!listener.ok()) return listener.status();
-  impl->listener = *std::move(listener);
+  Impl* const one = impl.get();
+  if ((options.inherited ? options.inherited->address : options.address).is_unix()) {
+    PeerListener::Hooks hooks;
+    hooks.make = [one](const absl::optional<Credential::Peer>& peer) -> std::unique_ptr<PeerListener::Endpoint> {
+      auto endpoint = std::make_unique<Endpoint>(&one->shared, peer);
+      if (!endpoint->StartForPeer(one->quota)) return nullptr;
+      return endpoint;
+    };
+    hooks.knows = [one](const Credential::Peer& peer) { return one->shared.gate.Knows(peer); };
+    hooks.on_stranger = [one](const Credential::Peer& peer, int pid) {
+      if (one->shared.parts.logger == nullptr) return;
+      one->shared.parts.logger->Warning("stranger at the admin socket", {{"uid", peer.uid}, {"pid", pid}});
+    };
+    absl::StatusOr<std::unique_ptr<PeerListener>> local = PeerListener::Start(
+        {options.address, options.rights, options.make_folder, options.inherited}, std::move(hooks));
+    if (!local.ok()) return local.status();
+    impl->local = *std::move(local);
+    impl->address = impl->local->address();
+  } else {
+    impl->tcp = std::make_unique<Endpoint>(&impl->shared, absl::nullopt);
+    if (absl::Status status = impl->tcp->StartTcp(options, impl->quota); !status.ok()) return status;
+    impl->address = impl->tcp->address();
+  }
   auto result = std::unique_ptr<AdminServer>(new AdminServer(std::move(impl)));
   result->SetServing(false);
-  grpc::HealthCheckServiceInterface* health = result->impl_->listener.server->GetHealthCheckService();
-  health->SetServingStatus(v1::PolicyAdmin::service_full_name(), true);
-  health->SetServingStatus(v1::DecisionLog::service_full_name(), true);
   return result;
 }
 
@@ -236,16 +333,18 @@ AdminServer::AdminServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 AdminServer::~AdminServer() { Shutdown(absl::ZeroDuration()); }
 
 void AdminServer::SetServing(bool serving) {
-  impl_->listener.server->GetHealthCheckService()->SetServingStatus("", serving);
+  if (impl_->tcp != nullptr) SetHealth(serving, impl_->tcp->server());
+  if (impl_->local != nullptr)
+    impl_->local->SetServing([serving](grpc::Server& server) { SetHealth(serving, server); });
 }
 
 void AdminServer::Shutdown(absl::Duration grace) {
   if (std::exchange(impl_->down, true)) return;
-  impl_->admin_service.Drain();
-  impl_->log_service.Drain();
-  impl_->listener.Shutdown(grace);
+  impl_->shared.draining.store(true, std::memory_order_relaxed);
+  if (impl_->tcp != nullptr) impl_->tcp->Shutdown(grace);
+  if (impl_->local != nullptr) impl_->local->Shutdown(DeadlineAfter(grace));
 }
 
-const ListenAddress& AdminServer::address() const { return impl_->listener.address; }
+const ListenAddress& AdminServer::address() const { return impl_->address; }
 
 }  // namespace sluice

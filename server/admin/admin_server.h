@@ -1,11 +1,15 @@
 // sluice.v1.PolicyAdmin and sluice.v1.DecisionLog over gRPC, on a listener of their own. Here calls may block: on the
 // disk, on another's commit, on a watcher's patience. None of them touches a thread that answers checks.
+//
+// Who calls is asked of every call, and each event is authorized by role (server/access.h). Health and reflection alone
+// ask for nothing: they tell nothing of the policy.
 #ifndef SLUICE_SERVER_ADMIN_ADMIN_SERVER_H_
 #define SLUICE_SERVER_ADMIN_ADMIN_SERVER_H_
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -14,8 +18,11 @@
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
 #include "enforcement/top.h"
+#include "metrics/trust_counters.h"
+#include "server/access_source.h"
 #include "server/listen/address.h"
 #include "server/listen/inherited_sockets.h"
+#include "server/log/logger.h"
 #include "store/policy_writer.h"
 #include "store/store.h"
 
@@ -25,9 +32,12 @@ class AdminServer {
  public:
   struct Options {
     ListenAddress address;
-    uint32_t mode = 0600;                       // of a Unix socket
+    SocketRights rights;                        // of a Unix socket
     bool make_folder = false;                   // of a Unix socket, where it is missing
     absl::optional<InheritedSocket> inherited;  // takes the place of the three above
+    // Of TCP, PEM files. Without a certificate the listener is plain, for a token on this machine; with client_ca every
+    // caller has to show a certificate that one of these signed. Changed files are used for connections made later.
+    std::string tls_certificate, tls_key, tls_client_ca;
   };
   // What it serves. All must outlive the server.
   struct Parts {
@@ -37,6 +47,9 @@ class AdminServer {
     const DecisionSource* decisions = nullptr;
     const Clock* clock = nullptr;
     const Top* top = nullptr;
+    const AccessSource* access = nullptr;
+    const Logger* logger = nullptr;     // may be null
+    TrustCounters* counters = nullptr;  // may be null
     // Called after the policy changed, before the caller is told. May be empty.
     std::function<void()> on_applied;
   };

@@ -16,7 +16,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/types/optional.h"
 #include "google/protobuf/descriptor.h"
+#include "server/admin/credentials.h"
+#include "server/admin/gate.h"
 #include "server/listen/grpc_listener.h"
 
 namespace sluice {
@@ -26,7 +30,7 @@ template <typename Request, typename Response>
 class ByteStream {
  public:
   using Raw = grpc::ServerReaderWriter<Response, grpc::ByteBuffer>;
-  ByteStream(grpc::ServerContext* context, Raw* raw) : context_(context), raw_(raw) {}
+  ByteStream(grpc::ServerContext* context, Raw* raw, AdminCall* call) : context_(context), raw_(raw), call_(call) {}
 
   // False behind the last message, and at one that cannot be read, of which `status` then tells.
   bool Read(Request* request) {
@@ -45,42 +49,60 @@ class ByteStream {
   bool Write(const Response& response) { return raw_->Write(response); }
   void SendInitialMetadata() { raw_->SendInitialMetadata(); }
   bool cancelled() const { return context_->IsCancelled(); }
+  AdminCall& call() { return *call_; }
 
  private:
   grpc::ServerContext* const context_;
   Raw* const raw_;
+  AdminCall* const call_;
   grpc::ByteBuffer bytes_;
   absl::Status status_;
 };
 
 // `Api` is a generated service such as v1::PolicyAdmin. What derives from this says in its constructor how each method
-// is served.
+// is served. Every call passes the gate before it is served, and is told of at its end.
 template <typename Api>
 class ByteService : public Api::Service {
  protected:
+  // `peer`: who is at the other end of each connection of the server that this is registered with; nothing = unknown.
+  ByteService(const Gate* gate, absl::optional<Credential::Peer> peer) : gate_(gate), peer_(std::move(peer)) {}
+
   template <typename Request, typename Response>
-  void Serve(absl::string_view method, std::function<absl::Status(ByteStream<Request, Response>*)> run) {
+  void Serve(AdminMethod method, std::function<absl::Status(ByteStream<Request, Response>*)> run) {
     using Stream = ByteStream<Request, Response>;
-    this->MarkMethodStreamed(IndexOf(method),
-                             new grpc::internal::TemplatedBidiStreamingHandler<typename Stream::Raw, false>(
-                                 [run = std::move(run)](grpc::ServerContext* context, typename Stream::Raw* raw) {
-                                   Stream stream(context, raw);
-                                   return ToGrpc(run(&stream));
-                                 }));
+    this->MarkMethodStreamed(
+        IndexOf(Name(method)),
+        new grpc::internal::TemplatedBidiStreamingHandler<typename Stream::Raw, false>(
+            [this, method, run = std::move(run)](grpc::ServerContext* context, typename Stream::Raw* raw) {
+              AdminCall call;
+              call.method = method;
+              call.credential = CredentialOf(*context, peer_);
+              call.origin = context->peer();
+              call.began = absl::Now();
+              absl::Status status = gate_->Admit(&call);
+              if (status.ok()) {
+                Stream stream(context, raw, &call);
+                status = run(&stream);
+              }
+              gate_->Tell(call, status);
+              return ToGrpc(status);
+            }));
   }
 
   // One request, one response.
   template <typename Request, typename Response>
-  void ServeUnary(absl::string_view method, std::function<absl::Status(const Request&, Response*)> answer) {
+  void ServeUnary(AdminMethod method, std::function<absl::Status(const Request&, AdminCall*, Response*)> answer) {
     Serve<Request, Response>(method, [answer = std::move(answer)](ByteStream<Request, Response>* stream) {
       Request request;
       Response response;
       if (absl::Status status = stream->ReadOnly(&request); !status.ok()) return status;
-      if (absl::Status status = answer(request, &response); !status.ok()) return status;
+      if (absl::Status status = answer(request, &stream->call(), &response); !status.ok()) return status;
       stream->Write(response);
       return absl::OkStatus();
     });
   }
+
+  const Gate& gate() const { return *gate_; }
 
  private:
   // gRPC numbers methods as the .proto file does. REQUIRES: there is such a method.
@@ -89,6 +111,9 @@ class ByteService : public Api::Service {
         google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(Api::service_full_name());
     return service->FindMethodByName(std::string(method))->index();
   }
+
+  const Gate* const gate_;
+  const absl::optional<Credential::Peer> peer_;
 };
 
 }  // namespace sluice

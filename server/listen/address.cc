@@ -1,5 +1,7 @@
 #include "server/listen/address.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -7,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
@@ -125,9 +128,31 @@ absl::Status PrepareSocket(const ListenAddress& address, bool make_folder) {
   return absl::OkStatus();
 }
 
-absl::Status SetSocketMode(const ListenAddress& address, uint32_t mode) {
+absl::Status SetSocketRights(const ListenAddress& address, const SocketRights& rights) {
   if (!address.is_unix()) return absl::OkStatus();
-  if (chmod(address.path.c_str(), mode) != 0) {
+  std::vector<char> buffer(size_t{256} << 10);
+  auto uid = static_cast<uid_t>(-1);
+  auto gid = static_cast<gid_t>(-1);
+  if (!rights.owner.empty()) {
+    passwd entry;
+    passwd* found = nullptr;
+    getpwnam_r(rights.owner.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (found == nullptr) return absl::NotFoundError(absl::StrCat("there is no user ", rights.owner));
+    uid = found->pw_uid;
+  }
+  if (!rights.group.empty()) {
+    group entry;
+    group* found = nullptr;
+    getgrnam_r(rights.group.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (found == nullptr) return absl::NotFoundError(absl::StrCat("there is no group ", rights.group));
+    gid = found->gr_gid;
+  }
+  if (chown(address.path.c_str(), uid, gid) != 0) {
+    return absl::ErrnoToStatus(errno,
+                               absl::StrCat("cannot give ", address.path, " to ", rights.owner,
+                                            rights.owner.empty() || rights.group.empty() ? "" : ":", rights.group));
+  }
+  if (chmod(address.path.c_str(), rights.mode) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot set the mode of ", address.path));
   }
   return absl::OkStatus();

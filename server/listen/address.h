@@ -34,10 +34,19 @@ absl::Status CheckSocketPath(const ListenAddress& address, bool make_folder);
 // system.
 absl::Status PrepareSocket(const ListenAddress& address, bool make_folder);
 
-// Sets the permissions of a socket that was just made. `mode` as in chmod.
-absl::Status SetSocketMode(const ListenAddress& address, uint32_t mode);
+// Who may connect to a Unix socket.
+struct SocketRights {
+  uint32_t mode = 0600;  // as in chmod
+  // Names of a user and of a group of this machine; empty = as the process makes it.
+  std::string owner;
+  std::string group;
+};
+// Gives a socket that was just made its owner, group and mode, in this order: nobody is let in before all three stand.
+// NOT_FOUND: no such user or group; PERMISSION_DENIED: only root gives to others, anyone to a group of its own. Nothing
+// to do for TCP.
+absl::Status SetSocketRights(const ListenAddress& address, const SocketRights& rights);
 
-// While this lives, new files of the process are its user's alone: between bind() and SetSocketMode() nobody else may
+// While this lives, new files of the process are its user's alone: between bind() and SetSocketRights() nobody else may
 // connect. Of the whole process, so for the start alone.
 class PrivateFiles {
  public:

@@ -249,7 +249,8 @@ absl::StatusOr<std::unique_ptr<CheckServer>> CheckServer::Start(const Options& o
     impl->workers.push_back(std::make_unique<internal::Worker>(&impl->service, checker, builder.AddCompletionQueue()));
   }
   absl::StatusOr<GrpcListener> listener = StartListener(
-      {options.address, options.mode, options.make_folder, internal::kReceiveBytesMax, options.inherited}, &builder);
+      {options.address, options.rights, options.make_folder, internal::kReceiveBytesMax, options.inherited, nullptr},
+      &builder);
   if (!listener.ok()) {
     for (auto& worker : impl->workers) worker->Stop();
     return listener.status();

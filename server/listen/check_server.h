@@ -19,7 +19,7 @@ class CheckServer {
  public:
   struct Options {
     ListenAddress address;
-    uint32_t mode = 0660;                       // of a Unix socket
+    SocketRights rights = {.mode = 0660};       // of a Unix socket
     bool make_folder = false;                   // of a Unix socket, where it is missing
     int threads = 0;                            // 0 = one a core
     absl::optional<InheritedSocket> inherited;  // takes the place of the three above `threads`

@@ -49,14 +49,33 @@ absl::Status Checker::Malformed(absl::Status status) {
   return status;
 }
 
-Decision Checker::Judge(const CheckInput& input, Moment now) {
+// By the policy where there is one, else by the failure policy.
+Decision Checker::Answer(const CheckInput& input, Moment now) {
+  const bool stale = readiness_->stale();
+  const bool decide = engine_->options().failure.of(Reason::kStalePolicy).decide;
   Decision decision;
-  if (readiness_->stale()) {
-    decision = engine_->CannotDecide(Reason::kStalePolicy, input.dialect);
+  if (stale && !decide) {
+    decision = engine_->CannotDecide(Reason::kStalePolicy, input);
     decision.revision = engine_->revision();
   } else {
     decision = engine_->Check(input, now);
   }
+  if (IsUndecided(decision.reason)) {
+    const bool allowed = decision.verdict == Verdict::kAllow;
+    metrics_->trust().OnFailurePolicy(decision.reason, allowed ? FailureOutcome::kAllowed : FailureOutcome::kDenied);
+  } else if (stale && decision.verdict == Verdict::kAllow) {
+    // By the last policy that is known: what it denies it still denies, what it allows is allowed with a warning.
+    decision.reason = Reason::kStalePolicy;
+    decision.warnings.insert(decision.warnings.begin(), Reason::kStalePolicy);
+    decision.all_reasons.insert(decision.all_reasons.begin(), Reason::kStalePolicy);
+    decision.cache_for_ms = 0;
+    metrics_->trust().OnFailurePolicy(Reason::kStalePolicy, FailureOutcome::kDecided);
+  }
+  return decision;
+}
+
+Decision Checker::Judge(const CheckInput& input, Moment now) {
+  Decision decision = Answer(input, now);
   for (DecisionObserver* observer : observers_) observer->OnDecision(input, decision, now);
   return decision;
 }

@@ -46,6 +46,7 @@ class Checker {
  private:
   // What was asked cannot be read, or breaks a bound.
   absl::Status Malformed(absl::Status status);
+  Decision Answer(const CheckInput& input, Moment now);
   Decision Judge(const CheckInput& input, Moment now);
 
   Engine* const engine_;

@@ -21,12 +21,15 @@ constexpr int kStreamsPerConnectionMax = 1024;
 // A peer that vanished without a word is found out after so long.
 constexpr int kKeepaliveMs = 60'000;
 
+std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const GrpcListenerOptions& options) {
+  return options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials();
+}
+
 // On a path or port of its own.
 absl::StatusOr<GrpcListener> Bind(const GrpcListenerOptions& options, grpc::ServerBuilder* builder) {
   if (absl::Status status = PrepareSocket(options.address, options.make_folder); !status.ok()) return status;
   int port = -1;
-  // No credentials: for whom the socket's mode, or the network, lets through. Mutual TLS is not there yet.
-  builder->AddListeningPort(FormatListenAddress(options.address), grpc::InsecureServerCredentials(), &port);
+  builder->AddListeningPort(FormatListenAddress(options.address), CredentialsOf(options), &port);
   GrpcListener listener;
   {
     PrivateFiles private_files;
@@ -38,7 +41,7 @@ absl::StatusOr<GrpcListener> Bind(const GrpcListenerOptions& options, grpc::Serv
   }
   listener.address = options.address;
   if (!options.address.is_unix()) listener.address.port = port;
-  if (absl::Status status = SetSocketMode(options.address, options.mode); !status.ok()) {
+  if (absl::Status status = SetSocketRights(options.address, options.rights); !status.ok()) {
     listener.server->Shutdown(std::chrono::system_clock::now());
     return status;
   }
@@ -46,11 +49,12 @@ absl::StatusOr<GrpcListener> Bind(const GrpcListenerOptions& options, grpc::Serv
 }
 
 // On a socket that listens already. gRPC takes connections over, not sockets: so the accepting is ours.
-absl::StatusOr<GrpcListener> TakeOver(const InheritedSocket& socket, grpc::ServerBuilder* builder) {
+absl::StatusOr<GrpcListener> TakeOver(const GrpcListenerOptions& options, grpc::ServerBuilder* builder) {
+  const InheritedSocket& socket = *options.inherited;
   GrpcListener listener;
   listener.address = socket.address;
   listener.acceptor = builder->experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, CredentialsOf(options));
   listener.server = builder->BuildAndStart();
   if (listener.server == nullptr) return absl::InternalError("gRPC could not start on an inherited socket");
   absl::StatusOr<std::unique_ptr<AcceptLoop>> accept_loop =
@@ -80,13 +84,17 @@ void EnableHealthAndReflection() {
   });
 }
 
+void SetBounds(int receive_bytes_max, grpc::ServerBuilder* builder) {
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder->SetMaxReceiveMessageSize(receive_bytes_max);
+}
+
 absl::StatusOr<GrpcListener> StartListener(const GrpcListenerOptions& options, grpc::ServerBuilder* builder) {
   // Otherwise two processes could share a TCP port, each with half of the checks.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  builder->SetMaxReceiveMessageSize(options.receive_bytes_max);
-  return options.inherited ? TakeOver(*options.inherited, builder) : Bind(options, builder);
+  SetBounds(options.receive_bytes_max, builder);
+  return options.inherited ? TakeOver(options, builder) : Bind(options, builder);
 }
 
 void GrpcListener::Shutdown(absl::Duration grace) {

@@ -4,6 +4,7 @@
 #define SLUICE_SERVER_LISTEN_GRPC_LISTENER_H_
 
 #include <google/protobuf/message.h>
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -23,14 +24,19 @@ namespace sluice {
 
 struct GrpcListenerOptions {
   ListenAddress address;
-  uint32_t mode = 0600;      // of a Unix socket
+  SocketRights rights;       // of a Unix socket
   bool make_folder = false;  // of a Unix socket, where it is missing
   int receive_bytes_max = 0;
-  absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `mode` and `make_folder`
+  absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `rights` and `make_folder`
+  // None: for whom the socket's mode, or the network, lets through.
+  std::shared_ptr<grpc::ServerCredentials> credentials;
 };
 
 // Turns health and reflection on for every server built from now on.
 void EnableHealthAndReflection();
+
+// The bounds that every server of gRPC has here: streams of a connection, sizes, silence.
+void SetBounds(int receive_bytes_max, grpc::ServerBuilder* builder);
 
 // A server that listens. Members go in reverse: nothing is accepted for a server that is gone.
 struct GrpcListener {

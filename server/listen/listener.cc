@@ -89,12 +89,12 @@ void PrepareTcp(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kTcpUserTimeoutMs, sizeof kTcpUserTimeoutMs);
 }
 
-// A socket of its own: bound, listening, with the mode that was asked for. `*address` gets the real port.
+// A socket of its own: bound, listening, with the rights that were asked for. `*address` gets the real port.
 absl::StatusOr<int> OpenSocket(const Listener::Options& options, ListenAddress* address) {
   if (absl::Status status = PrepareSocket(options.address, options.make_folder); !status.ok()) return status;
   absl::StatusOr<int> fd = options.address.is_unix() ? ListenUnix(options.address) : ListenTcp(address);
   if (!fd.ok()) return fd;
-  if (absl::Status status = SetSocketMode(options.address, options.mode); !status.ok()) {
+  if (absl::Status status = SetSocketRights(options.address, options.rights); !status.ok()) {
     close(*fd);
     return status;
   }

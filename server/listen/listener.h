@@ -22,12 +22,12 @@ class Listener {
  public:
   struct Options {
     ListenAddress address;
-    uint32_t mode = 0660;         // of a Unix socket
-    bool make_folder = false;     // of a Unix socket, where it is missing
-    int threads = 0;              // 0 = one a core
-    int connections_max = 16384;  // a further one is closed at once
+    SocketRights rights = {.mode = 0660};  // of a Unix socket
+    bool make_folder = false;              // of a Unix socket, where it is missing
+    int threads = 0;                       // 0 = one a core
+    int connections_max = 16384;           // a further one is closed at once
     SessionLimits limits;
-    absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `mode` and `make_folder`
+    absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `rights` and `make_folder`
   };
 
   // Listens and answers when it returns. `router` must outlive the listener, and be filled. FAILED_PRECONDITION: taken

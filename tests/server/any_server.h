@@ -30,7 +30,7 @@ class AnyServer {
       return server;
     }
     auto started = Listener::Start({.address = options.address,
-                                    .mode = options.mode,
+                                    .rights = options.rights,
                                     .make_folder = options.make_folder,
                                     .threads = options.threads,
                                     .limits = limits},

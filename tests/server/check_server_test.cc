@@ -350,7 +350,8 @@ TEST_P(CheckServerTest, LeavesAFileThatIsNoSocketAlone) {
 
 TEST_P(CheckServerTest, GivesItsSocketTheModeAskedFor) {
   const ListenAddress address = node_.folder().Socket("mode.sock");
-  const auto server = AnyServer::Start(GetParam(), {.address = address, .mode = 0640, .threads = 1}, &node_.checker());
+  const auto server =
+      AnyServer::Start(GetParam(), {.address = address, .rights = {.mode = 0640}, .threads = 1}, &node_.checker());
   ASSERT_TRUE(server.ok()) << server.status();
   struct stat info;
   ASSERT_EQ(stat(address.path.c_str(), &info), 0);

@@ -1,5 +1,6 @@
 #include "server/config.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -207,12 +208,46 @@ TEST_F(ConfigPathTest, NamesAPathThatCannotBeUsed) {
 }
 
 TEST_F(ConfigPathTest, RefusesAnAdminListenerThatOthersCouldReach) {
-  EXPECT_THAT(FaultOf("listen-admin", "0.0.0.0:9701"), AllOf(HasSubstr("--listen-admin"), HasSubstr("credentials")));
-  EXPECT_THAT(FaultOf("listen-admin", "[::]:9701"), HasSubstr("credentials"));
-  EXPECT_THAT(FaultOf("listen-admin", "node1.example:9701"), HasSubstr("credentials"));
-  EXPECT_EQ(FaultOf("listen-admin", "127.0.0.1:9701"), "");
-  EXPECT_EQ(FaultOf("listen-admin", "[::1]:9701"), "");
+  for (const char* address : {"0.0.0.0:9701", "[::]:9701", "node1.example:9701"}) {
+    EXPECT_THAT(FaultOf("listen-admin", address), AllOf(HasSubstr("--listen-admin"), HasSubstr("in the clear")));
+  }
+  // On this machine anybody could connect, too.
+  for (const char* address : {"127.0.0.1:9701", "[::1]:9701", "localhost:9701"}) {
+    EXPECT_THAT(FaultOf("listen-admin", address), HasSubstr("nobody could be told from anybody"));
+  }
   EXPECT_EQ(FaultOf("listen-check", "0.0.0.0:9700"), "");
+}
+
+TEST_F(ConfigPathTest, AdministrationOverTcpWantsCredentialsThatCanBeShownThere) {
+  const std::string access = folder_.Below("access.yaml"), file = folder_.Below("file.pem");
+  const std::string token = "callers:\n- {name: a, roles: all, token_sha256: " + std::string(64, 'a') + "}\n";
+  const std::string certificate = "callers:\n- {name: a, roles: all, certificate: a.example.cn}\n";
+  const std::string user = "callers:\n- {name: a, roles: all, uid: 1}\n";
+  std::ofstream(file) << "x";
+  const auto fault = [&](const std::string& text, const std::vector<std::string>& flags) {
+    std::ofstream(access) << text;
+    chmod(access.c_str(), 0600);
+    std::vector<std::string> arguments = {"sluiced", "--store-path=" + folder_.Below("store"),
+                                          "--listen-check=unix:" + folder_.Below("c.sock"), "--admin-access=" + access};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    std::vector<const char*> argv;
+    for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+    const auto command_line = ParseCommandLine(static_cast<int>(argv.size()), argv.data());
+    EXPECT_TRUE(command_line.ok()) << command_line.status();
+    return std::string(LoadConfig(*command_line).status().message());
+  };
+  const std::string certificate_flag = "--admin-tls-certificate=" + file, key = "--admin-tls-key=" + file,
+                    ca = "--admin-tls-client-ca=" + file;
+  EXPECT_EQ(fault(token, {"--listen-admin=127.0.0.1:9701"}), "");
+  EXPECT_EQ(fault(token, {"--listen-admin=0.0.0.0:9701", certificate_flag, key}), "");
+  EXPECT_EQ(fault(certificate, {"--listen-admin=0.0.0.0:9701", certificate_flag, key, ca}), "");
+  EXPECT_THAT(fault(token, {"--listen-admin=0.0.0.0:9701"}), HasSubstr("in the clear"));
+  EXPECT_THAT(fault(user, {"--listen-admin=127.0.0.1:9701"}), HasSubstr("nobody could be told"));
+  EXPECT_THAT(fault(certificate, {"--listen-admin=0.0.0.0:9701", certificate_flag, key}),
+              HasSubstr("nobody could be told"));
+  EXPECT_THAT(fault(token, {"--listen-admin=127.0.0.1:9701", key}), HasSubstr("wanted both or neither"));
+  EXPECT_THAT(fault(token, {"--listen-admin=127.0.0.1:9701", ca}), HasSubstr("with it"));
+  EXPECT_THAT(fault("callers: 1\n", {}), HasSubstr("access.yaml:1: callers: wanted a list"));
 }
 
 TEST_F(ConfigPathTest, NamesFileAndLineOfAPathThatCannotBeUsed) {

@@ -19,6 +19,7 @@
 #include "enforcement/limiter.h"
 #include "gtest/gtest.h"
 #include "metrics/metrics.h"
+#include "server/access_source.h"
 #include "server/admin/admin_server.h"
 #include "server/listen/address.h"
 #include "server/listen/checker.h"
@@ -88,6 +89,9 @@ class TestNode {
         [this](const StampedEvent& event) { EXPECT_TRUE(engine_->TakeOver(event, clock_.Now()).ok()); });
     EXPECT_TRUE(writer.ok()) << writer.status();
     writer_ = *std::move(writer);
+    auto access = AccessSource::Open("");  // this process's own user
+    EXPECT_TRUE(access.ok()) << access.status();
+    access_ = *std::move(access);
     checker_ = std::make_unique<Checker>(engine_.get(), &clock_, &readiness_, &metrics_,
                                          std::vector<DecisionObserver*>{&metrics_, &decisions_, &top_});
     engine_->SetUsageObserver(&top_);
@@ -122,6 +126,8 @@ class TestNode {
     parts.decisions = &decisions_;
     parts.clock = &clock_;
     parts.top = &top_;
+    parts.access = access_.get();
+    parts.counters = &metrics_.trust();
     return parts;
   }
 
@@ -150,6 +156,7 @@ class TestNode {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<PolicyWriter> writer_;
+  std::unique_ptr<AccessSource> access_;
   std::unique_ptr<Checker> checker_;
 };
 

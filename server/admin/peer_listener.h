@@ -1,0 +1,91 @@
+// A Unix socket whose connections are sorted by who made them. gRPC tells a service nothing of a local caller; the
+// kernel does. So the connections are accepted here, asked for their user and groups, and handed to a gRPC server that
+// serves this user alone. Servers are made when a user first comes; how many there can be is bounded.
+#ifndef SLUICE_SERVER_ADMIN_PEER_LISTENER_H_
+#define SLUICE_SERVER_ADMIN_PEER_LISTENER_H_
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/optional.h"
+#include "server/access.h"
+#include "server/listen/accept_loop.h"
+#include "server/listen/address.h"
+#include "server/listen/inherited_sockets.h"
+
+namespace sluice {
+
+// Users, with their groups, that have a server of their own at once. Those that the access file does not know share
+// one.
+inline constexpr size_t kPeersMax = 32;
+
+class PeerListener {
+ public:
+  struct Options {
+    ListenAddress address;  // REQUIRES: of a Unix socket
+    SocketRights rights;
+    bool make_folder = false;
+    absl::optional<InheritedSocket> inherited;  // takes the place of the three above
+  };
+  // A server that listens nowhere, with what it serves. The services must outlive it.
+  class Endpoint {
+   public:
+    virtual ~Endpoint() = default;
+    virtual grpc::Server& server() = 0;
+    virtual grpc::experimental::ExternalConnectionAcceptor& acceptor() = 0;
+  };
+  struct Hooks {
+    // Makes the endpoint of one user, or of all that are not known. Null where it cannot be made.
+    std::function<std::unique_ptr<Endpoint>(const absl::optional<Credential::Peer>& peer)> make;
+    std::function<bool(const Credential::Peer& peer)> knows;
+    // Of a connection from somebody who is not known. May be empty.
+    std::function<void(const Credential::Peer& peer, int pid)> on_stranger;
+  };
+
+  // Listens when it returns. Errors say which address and why.
+  static absl::StatusOr<std::unique_ptr<PeerListener>> Start(const Options& options, Hooks hooks);
+  // Stops accepting and shuts every server down without grace.
+  ~PeerListener();
+  PeerListener(const PeerListener&) = delete;
+  PeerListener& operator=(const PeerListener&) = delete;
+
+  // On every server that there is and that will be, now and for each made later. Thread-safe.
+  void SetServing(const std::function<void(grpc::Server&)>& set) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Accepts nothing more, removes the socket that it made, and gives calls under way until `deadline`. Blocks. Not
+  // thread-safe; again does nothing.
+  void Shutdown(std::chrono::system_clock::time_point deadline) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const ListenAddress& address() const { return address_; }
+
+ private:
+  PeerListener(ListenAddress address, int listener, bool own, Hooks hooks)
+      : address_(std::move(address)), listener_(listener), own_(own), hooks_(std::move(hooks)) {}
+  void Take(int fd);
+  Endpoint* EndpointFor(const Credential::Peer& peer, int pid) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const ListenAddress address_;
+  const int listener_;
+  const bool own_;  // as against inherited: to be closed and removed at the end
+  const Hooks hooks_;
+  absl::Mutex mutex_;
+  std::map<std::string, std::unique_ptr<Endpoint>> endpoints_ ABSL_GUARDED_BY(mutex_);  // "" = of the unknown
+  std::function<void(grpc::Server&)> set_serving_ ABSL_GUARDED_BY(mutex_);
+  bool down_ = false;
+  std::unique_ptr<AcceptLoop> accept_loop_;  // last: it uses the others
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_ADMIN_PEER_LISTENER_H_

@@ -1,0 +1,334 @@
+// Who may do what over a real admin listener: each credential tries every method, each role every event. The tables in
+// docs/security.md are what this found; SLUICE_UPDATE_DOCS=1 writes them.
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "proto/translate.h"
+#include "raw_call.h"
+#include "server/admin/admin_server.h"
+#include "sluice/v1/admin.grpc.pb.h"
+#include "test_node.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr Role kRoles[] = {Role::kBilling,    Role::kModeration, Role::kSecurity, Role::kLegal,
+                           Role::kCompliance, Role::kOperations, Role::kStorage};
+
+class AdminAccessTest : public testing::Test {
+ protected:
+  // An entry with a token of the caller's own name.
+  static std::string Entry(const std::string& name, const std::string& grants) {
+    return absl::StrCat("- {name: ", name, ", token_sha256: ", absl::BytesToHexString(TokenDigest(name)), ", ", grants,
+                        "}\n");
+  }
+
+  void Start(const std::string& callers, bool over_tcp = false) {
+    std::ofstream(path_) << "callers:\n" << callers;
+    chmod(path_.c_str(), 0600);
+    auto access = AccessSource::Open(path_);
+    ASSERT_TRUE(access.ok()) << access.status();
+    access_ = *std::move(access);
+    AdminServer::Parts parts = node_.AdminParts();
+    parts.access = access_.get();
+    AdminServer::Options options = {.address = node_.folder().Socket("admin.sock")};
+    if (over_tcp) options.address = *ParseListenAddress("127.0.0.1:0");
+    auto server = AdminServer::Start(options, parts);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    channel_ = Connect(server_->address());
+    admin_ = v1::PolicyAdmin::NewStub(channel_);
+    log_ = v1::DecisionLog::NewStub(channel_);
+  }
+
+  static std::unique_ptr<grpc::ClientContext> As(const std::string& token) {
+    auto context = std::make_unique<grpc::ClientContext>();
+    if (!token.empty()) context->AddMetadata("authorization", absl::StrCat("Bearer ", token));
+    return context;
+  }
+
+  v1::EventResult Apply(const std::string& token, const PolicyEvent& event) {
+    v1::ApplyRequest request;
+    ToProto(event, request.add_events());
+    v1::ApplyResponse response;
+    const grpc::Status status = admin_->Apply(As(token).get(), request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.results_size() == 1 ? response.results(0) : v1::EventResult();
+  }
+
+  // Calls the method once, for what the gate says to it.
+  grpc::Status Call(AdminMethod method, const std::string& token) {
+    const auto context = As(token);
+    switch (method) {
+      case AdminMethod::kApply: {
+        v1::ApplyResponse response;
+        return admin_->Apply(context.get(), v1::ApplyRequest(), &response);
+      }
+      case AdminMethod::kApplyStream: {
+        const auto stream = admin_->ApplyStream(context.get());
+        stream->WritesDone();
+        return stream->Finish();
+      }
+      case AdminMethod::kDescribe: {
+        v1::DescribeRequest request;
+        request.mutable_subject()->set_account("u1");
+        v1::DescribeResponse response;
+        return admin_->Describe(context.get(), request, &response);
+      }
+      case AdminMethod::kExplain: {
+        v1::ExplainResponse response;
+        return admin_->Explain(context.get(), v1::ExplainRequest(), &response);
+      }
+      case AdminMethod::kList: {
+        v1::ListRequest request;
+        request.set_kind("flags");
+        v1::ListResponse response;
+        return admin_->List(context.get(), request, &response);
+      }
+      case AdminMethod::kWatch: {
+        const auto stream = admin_->Watch(context.get(), v1::WatchRequest());
+        v1::Announcement announcement;  // there is one: see the test
+        const bool let_in = stream->Read(&announcement);
+        context->TryCancel();
+        const grpc::Status status = stream->Finish();
+        return let_in ? grpc::Status::OK : status;
+      }
+      case AdminMethod::kExport: {
+        const auto stream = admin_->Export(context.get(), v1::ExportRequest());
+        v1::ExportChunk chunk;
+        while (stream->Read(&chunk)) {
+        }
+        return stream->Finish();
+      }
+      case AdminMethod::kImport: {
+        v1::ImportResponse response;
+        const auto stream = admin_->Import(context.get(), &response);
+        stream->WritesDone();
+        const grpc::Status status = stream->Finish();
+        // An empty import is refused for what it is, by one who may import.
+        return status.error_code() == grpc::StatusCode::INVALID_ARGUMENT ? grpc::Status::OK : status;
+      }
+      case AdminMethod::kTop: {
+        v1::TopResponse response;
+        return admin_->Top(context.get(), v1::TopRequest(), &response);
+      }
+      case AdminMethod::kQuery: {
+        const auto stream = log_->Query(context.get(), v1::LogQuery());
+        v1::DecisionRecord record;
+        while (stream->Read(&record)) {
+        }
+        return stream->Finish();
+      }
+    }
+    return grpc::Status::OK;
+  }
+
+  TestNode node_;
+  const std::string path_ = node_.folder().Below("access.yaml");
+  std::unique_ptr<AccessSource> access_;
+  std::unique_ptr<AdminServer> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::PolicyAdmin::Stub> admin_;
+  std::unique_ptr<v1::DecisionLog::Stub> log_;
+};
+
+// Holds the part of docs/security.md between two marks to `text`.
+void ExpectInDocs(const std::string& name, const std::string& text) {
+  const std::string path = absl::StrCat(SLUICE_SOURCE_DIR, "/docs/security.md");
+  std::ifstream stream(path);
+  std::stringstream all;
+  all << stream.rdbuf();
+  std::string page = all.str();
+  const std::string begin = absl::StrCat("<!-- ", name, " -->\n"), end = absl::StrCat("<!-- end of ", name, " -->");
+  const size_t from = page.find(begin), to = page.find(end);
+  ASSERT_TRUE(from != std::string::npos && to != std::string::npos) << path << " has no marks for " << name;
+  const size_t at = from + begin.size();
+  if (std::getenv("SLUICE_UPDATE_DOCS") != nullptr) {
+    std::ofstream(path) << page.replace(at, to - at, text);
+    return;
+  }
+  EXPECT_EQ(page.substr(at, to - at), text) << "SLUICE_UPDATE_DOCS=1 writes it";
+}
+
+TEST_F(AdminAccessTest, EachCredentialTriesEveryMethod) {
+  const std::vector<std::pair<std::string, std::string>> callers = {{"any role", "roles: BILLING"},
+                                                                    {"reads: policy", "reads: policy"},
+                                                                    {"reads: log", "reads: log"},
+                                                                    {"imports: true", "imports: true"}};
+  std::string entries;
+  for (const auto& [name, grants] : callers) entries += Entry(absl::StrCat("\"", name, "\""), grants);
+  // The token is the name with its quotes.
+  ASSERT_NO_FATAL_FAILURE(Start(entries, /*over_tcp=*/true));
+  std::string table =
+      "| method | any role | reads: policy | reads: log | imports: true | no credential, or a wrong one |\n"
+      "|---|---|---|---|---|---|\n";
+  for (int i = 0; i < kAdminMethodCount; ++i) {
+    const auto method = static_cast<AdminMethod>(i);
+    absl::StrAppend(&table, "| ", Name(method), " |");
+    for (const auto& [name, grants] : callers) {
+      const grpc::Status status = Call(method, absl::StrCat("\"", name, "\""));
+      if (!status.ok()) {
+        EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED) << Name(method) << status.error_message();
+        EXPECT_THAT(status.error_message(), HasSubstr(name));
+      }
+      absl::StrAppend(&table, status.ok() ? " yes |" : " - |");
+    }
+    for (const char* token : {"", "wrong"}) {
+      const grpc::Status status = Call(method, token);
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << Name(method) << status.error_message();
+    }
+    absl::StrAppend(&table, " - |\n");
+  }
+  ExpectInDocs("methods", table);
+  const std::string metrics = node_.metrics().Text();
+  EXPECT_THAT(metrics, HasSubstr("sluice_admin_calls_total{method=\"Import\",outcome=\"DENIED\"} 3"));
+  EXPECT_THAT(metrics, HasSubstr("sluice_admin_calls_total{method=\"Query\",outcome=\"UNAUTHENTICATED\"} 2"));
+}
+
+// Every change, those whose roles depend on what is in them once for each.
+std::vector<std::pair<std::string, Change>> EveryChange(const Pack& pack) {
+  std::vector<std::pair<std::string, Change>> changes;
+  v1::PolicyEvent message;
+  const auto* oneof = v1::PolicyEvent::descriptor()->FindOneofByName("change");
+  for (int i = 0; i < oneof->field_count(); ++i) {
+    message.Clear();
+    message.GetReflection()->MutableMessage(&message, oneof->field(i));
+    const Change change = FromProto(message).change;
+    const std::string name = oneof->field(i)->name();
+    if (std::holds_alternative<RaiseFlag>(change)) {
+      for (const Category& category : pack.categories) {
+        RaiseFlag flag;
+        flag.category = category.clause;
+        changes.emplace_back(absl::StrCat(name, " ", category.clause), flag);
+      }
+    } else if (std::holds_alternative<Terminate>(change)) {
+      for (int cause = 1; cause <= static_cast<int>(TerminationCause::kExpired); ++cause) {
+        const Terminate terminate{"", static_cast<TerminationCause>(cause)};
+        changes.emplace_back(absl::StrCat(name, " ", Name(terminate.cause)), terminate);
+      }
+    } else {
+      changes.emplace_back(name, change);
+    }
+  }
+  return changes;
+}
+
+TEST_F(AdminAccessTest, EachRoleTriesEveryEvent) {
+  std::string entries;
+  for (const Role role : kRoles) entries += Entry(std::string(Name(role)), absl::StrCat("roles: ", Name(role)));
+  ASSERT_NO_FATAL_FAILURE(Start(entries, /*over_tcp=*/true));
+  std::string table = "| event |";
+  for (const Role role : kRoles) absl::StrAppend(&table, " ", Name(role), " |");
+  absl::StrAppend(&table, "\n|---|---|---|---|---|---|---|---|\n");
+  for (const auto& [name, change] : EveryChange(node_.engine().pack())) {
+    absl::StrAppend(&table, "| ", name, " |");
+    for (const Role own : kRoles) {
+      const std::string token(Name(own));
+      PolicyEvent event;
+      event.change = change;
+      // Without a role; as its own; as every other.
+      const std::string unset = Apply(token, event).error();
+      event.role = own;
+      const std::string as_own = Apply(token, event).error();
+      const auto by_role = [](const std::string& error) {
+        return absl::StrContains(error, "want role") || absl::StrContains(error, "wanted role") ||
+               absl::StrContains(error, "want nobody");
+      };
+      EXPECT_EQ(by_role(unset), by_role(as_own)) << name << " by " << token << ": " << unset << "; " << as_own;
+      for (const Role other : kRoles) {
+        if (other == own) continue;
+        event.role = other;
+        const v1::EventResult result = Apply(token, event);
+        EXPECT_EQ(result.outcome(), v1::OUTCOME_REJECTED) << name << " by " << token << " as " << Name(other);
+        EXPECT_THAT(result.error(), HasSubstr(absl::StrCat("not as ", Name(other))));
+      }
+      absl::StrAppend(&table, by_role(as_own) ? " - |" : " yes |");
+    }
+    table += "\n";
+  }
+  ExpectInDocs("events", table);
+}
+
+TEST_F(AdminAccessTest, ARefusedEventIsRejectedAnnouncedAndCountedAndOthersOfItsRequestApply) {
+  ASSERT_NO_FATAL_FAILURE(
+      Start(absl::StrCat("- {name: me, uid: ", geteuid(), ", roles: [BILLING, MODERATION], reads: policy}\n")));
+  v1::ApplyRequest request;
+  PolicyEvent event;
+  event.change = OpenAccount{"u1"};
+  ToProto(event, request.add_events());
+  event.change = LiftOrder{"o1"};  // LEGAL's
+  event.event_id = "e1";
+  ToProto(event, request.add_events());
+  event.change = Paid{"u1"};
+  event.event_id = "";
+  ToProto(event, request.add_events());
+  v1::ApplyResponse response;
+  ASSERT_TRUE(admin_->Apply(As("").get(), request, &response).ok());
+  EXPECT_EQ(response.results(0).outcome(), v1::OUTCOME_APPLIED);
+  EXPECT_EQ(response.results(1).outcome(), v1::OUTCOME_REJECTED);
+  EXPECT_EQ(response.results(1).error(), "lift_order: wanted role LEGAL; me may send as BILLING or MODERATION");
+  EXPECT_EQ(response.results(2).outcome(), v1::OUTCOME_APPLIED);
+  const auto announcements = node_.writer().Announcements(0, 10);
+  ASSERT_TRUE(announcements.ok());
+  ASSERT_EQ(announcements->size(), 1u);
+  EXPECT_EQ(announcements->front().kind, AnnouncementKind::kEventRejected);
+  EXPECT_THAT(announcements->front().detail, HasSubstr("me may send as"));
+  EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_events_refused_total 1"));
+  EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_events_total{outcome=\"REJECTED\"} 1"));
+  // The role is kept with the event: it is what may clear it later.
+  v1::ListRequest list;
+  list.set_kind("accounts");
+  v1::ListResponse listed;
+  ASSERT_TRUE(admin_->List(As("").get(), list, &listed).ok());
+}
+
+TEST_F(AdminAccessTest, AUserOfThisMachineIsKnownByTheKernelAndAStrangerIsNot) {
+  ASSERT_NO_FATAL_FAILURE(Start(absl::StrCat("- {name: other, uid: ", geteuid() + 1, ", roles: all, reads: policy}\n",
+                                             Entry("helper", "reads: log"))));
+  const grpc::Status status = Call(AdminMethod::kList, "");
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_THAT(status.error_message(), HasSubstr("access file"));
+  EXPECT_EQ(HealthOf(channel_), "NOT_SERVING") << "health is everybody's";
+  EXPECT_TRUE(Call(AdminMethod::kQuery, "helper").ok()) << "a token counts from whoever shows it";
+  EXPECT_EQ(Call(AdminMethod::kList, "helper").error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(AdminAccessTest, WhatTheFileGrantsLaterCountsForTheNextCall) {
+  ASSERT_NO_FATAL_FAILURE(Start(absl::StrCat("- {name: me, uid: ", geteuid(), ", reads: log}\n")));
+  EXPECT_EQ(Call(AdminMethod::kList, "").error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  std::ofstream(path_) << "callers:\n- {name: me, uid: " << geteuid() << ", reads: policy}\n";
+  ASSERT_EQ(*access_->Refresh(), AccessSource::Change::kTaken);
+  EXPECT_TRUE(Call(AdminMethod::kList, "").ok());
+  EXPECT_EQ(Call(AdminMethod::kQuery, "").error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(AdminAccessTest, OnlyOneBearerTokenIsACredential) {
+  ASSERT_NO_FATAL_FAILURE(
+      Start(absl::StrCat(Entry("helper", "reads: policy"), "- {name: me, uid: ", geteuid(), ", reads: policy}\n")));
+  for (const std::vector<std::string>& headers : {std::vector<std::string>{"Basic aGVscGVyOmhlbHBlcg=="},
+                                                  {"helper"},
+                                                  {"Bearer"},
+                                                  {"Bearer helper", "Bearer helper"}}) {
+    grpc::ClientContext context;
+    for (const std::string& header : headers) context.AddMetadata("authorization", header);
+    v1::ListRequest request;
+    request.set_kind("flags");
+    v1::ListResponse response;
+    EXPECT_EQ(admin_->List(&context, request, &response).error_code(), grpc::StatusCode::UNAUTHENTICATED) << headers[0];
+  }
+}
+
+}  // namespace
+}  // namespace sluice
