@@ -37,6 +37,7 @@ std::string Settle(Session* session) {
   if (!absl::ParseDuration(session->timeout_word, &session->timeout) || session->timeout <= absl::ZeroDuration()) {
     return absl::StrCat("--timeout: wanted a duration like 10s or 500ms, got \"", session->timeout_word, "\"");
   }
+  if (const absl::Status status = ReadCredentials(session); !status.ok()) return std::string(status.message());
   session->colored = session->output == Session::Output::kTable && WantsColor(*session);
   return "";
 }
@@ -54,6 +55,17 @@ void AddGlobalFlags(CLI::App* app, Session* session) {
   app->add_option("--timeout", session->timeout_word, "how long to wait for one answer")->capture_default_str();
   app->add_option("--pack", session->pack_path, "an agreement pack; default: the one that is compiled in")
       ->envname("SLUICE_PACK");
+  app->add_option("--tls-ca", session->tls_ca_path,
+                  "PEM file of the authorities that sign the admin listener's certificate")
+      ->envname("SLUICE_TLS_CA");
+  app->add_option("--tls-cert", session->tls_certificate_path,
+                  "PEM file of the certificate to show to the admin listener")
+      ->envname("SLUICE_TLS_CERT");
+  app->add_option("--tls-key", session->tls_key_path, "PEM file of its private key")->envname("SLUICE_TLS_KEY");
+  app->add_option("--tls-name", session->tls_name, "the name in the admin listener's certificate; default: its host")
+      ->envname("SLUICE_TLS_NAME");
+  app->add_option("--token-file", session->token_path, "file of the bearer token to show to the admin listener")
+      ->envname("SLUICE_TOKEN_FILE");
   app->add_flag("--no-color", session->no_color, "no colours, as with NO_COLOR set");
 }
 
@@ -174,6 +186,8 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddLogCommands(&app, &session);
   AddLocalCommands(&app, &session);
   AddPackCommands(&app, &session);
+  AddStoreCommands(&app, &session);
+  AddTokenCommand(&app, &session);
   AddCompletion(&app, &session);
   AddVersion(&app, &session);
   try {

@@ -44,6 +44,8 @@ struct Session {
   std::string timeout_word = "10s";
   std::string pack_path;  // "" = the agreement pack that is compiled in
   bool no_color = false;
+  // What to show to the admin listener: paths, but for the name.
+  std::string tls_ca_path, tls_certificate_path, tls_key_path, tls_name, token_path;
 
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
@@ -54,7 +56,12 @@ struct Session {
   absl::Duration timeout = absl::Seconds(10);
   bool colored = false;
 
-  Connection Admin() const { return Connection({admin_address, "--server or SLUICE_ADMIN", timeout}); }
+  std::string tls_ca, tls_certificate, tls_key, token;
+
+  Connection Admin() const {
+    return Connection(
+        {admin_address, "--server or SLUICE_ADMIN", timeout, tls_ca, tls_certificate, tls_key, tls_name, token});
+  }
   Connection Checks() const { return Connection({check_address, "--check-server or SLUICE_CHECK", timeout}); }
 
   // Writes "sluicectl: MESSAGE" and returns the exit code that goes with it.
@@ -87,6 +94,11 @@ void AddStreamCommands(CLI::App* app, Session* session);   // watch, export, imp
 void AddLogCommands(CLI::App* app, Session* session);      // log
 void AddLocalCommands(CLI::App* app, Session* session);    // test, replay
 void AddPackCommands(CLI::App* app, Session* session);     // pack
+void AddTokenCommand(CLI::App* app, Session* session);     // token
+void AddStoreCommands(CLI::App* app, Session* session);    // store
+
+// Reads the files that --tls-ca and the like name. INVALID_ARGUMENT, NOT_FOUND: which flag, which file, what is wrong.
+absl::Status ReadCredentials(Session* session);
 
 // Runs sluicectl. `out` and `err` are where it writes, but for progress bars, which go to the terminal of standard
 // error.
@@ -121,7 +133,8 @@ absl::StatusOr<int> ParseWord(absl::string_view flag, const google::protobuf::En
 // A new id: the prefix and ten random letters and digits, "flag-k3v9mpxw2a".
 std::string NewId(absl::string_view prefix);
 
-// Gives an event what it lacks: the source "sluicectl", and the first role that the pack lets send its change.
+// Gives an event what it lacks where no server is asked: the source "sluicectl", and the first role that the pack lets
+// send its change. A server gives the first role that its sender may send as, too.
 void FillEventDefaults(const Pack& pack, v1::PolicyEvent* event);
 // Applies one event, prints what became of it under `about` ("flag f1 raised"), and gives the exit code.
 int ApplyOne(const Session& session, const EventFlags& flags, v1::PolicyEvent event, absl::string_view about);

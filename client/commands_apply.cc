@@ -34,9 +34,7 @@ Color ColorOf(v1::Outcome outcome) {
   }
 }
 
-absl::StatusOr<std::vector<v1::PolicyEvent>> ReadEvents(const Session& session, const ApplyFlags& flags) {
-  absl::StatusOr<std::unique_ptr<const Pack>> pack = session.LoadPack();
-  if (!pack.ok()) return pack.status();
+absl::StatusOr<std::vector<v1::PolicyEvent>> ReadEvents(const ApplyFlags& flags) {
   int role = 0;
   if (!flags.role.empty()) {
     absl::StatusOr<int> word = ParseWord("--role", v1::Role_descriptor(), flags.role);
@@ -50,7 +48,6 @@ absl::StatusOr<std::vector<v1::PolicyEvent>> ReadEvents(const Session& session, 
     for (v1::PolicyEvent& event : *events) {
       if (role != 0 && event.role() == v1::ROLE_UNSPECIFIED) event.set_role(static_cast<v1::Role>(role));
       if (event.source().empty()) event.set_source(flags.source);
-      FillEventDefaults(**pack, &event);
       all.push_back(std::move(event));
     }
   }
@@ -92,7 +89,7 @@ void PrintResults(const Session& session, const std::vector<v1::PolicyEvent>& ev
 }
 
 int RunApply(const Session& session, const ApplyFlags& flags) {
-  absl::StatusOr<std::vector<v1::PolicyEvent>> events = ReadEvents(session, flags);
+  absl::StatusOr<std::vector<v1::PolicyEvent>> events = ReadEvents(flags);
   if (!events.ok()) return session.Fail(events.status());
   v1::ApplyResponse all;
   absl::Status status;
@@ -145,7 +142,7 @@ void AddApplyCommand(CLI::App* app, Session* session) {
       ->add_option("-f,--file", flags->files, "a policy file (YAML or JSON), - for standard input; may be given again")
       ->required();
   command->add_option("--role", flags->role,
-                      "role of events that name none; default: the first that the pack lets send the change");
+                      "role of events that name none; default: the first that the pack and the node let you");
   command->add_option("--source", flags->source, "source of events that name none")->capture_default_str();
   command->add_flag("-v,--verbose", flags->verbose, "list every event, however many");
 }

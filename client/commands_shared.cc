@@ -18,6 +18,7 @@ namespace sluice {
 namespace {
 
 constexpr int kPageSize = 500;
+constexpr char kSource[] = "sluicectl";
 
 }  // namespace
 
@@ -57,7 +58,8 @@ absl::StatusOr<v1::Subject> SubjectFlags::ToMessage() const {
 
 void EventFlags::AddTo(CLI::App* app) {
   const std::string group = "Event";
-  app->add_option("--role", role, "as which role to act; default: the first that the pack lets do this")->group(group);
+  app->add_option("--role", role, "as which role to act; default: the first that the pack and the node let you")
+      ->group(group);
   app->add_option("--note", note, "a remark for the audit trail")->group(group);
   app->add_option("--event-id", event_id, "a name for this change: the same one again is a duplicate")->group(group);
   app->add_option("--effective-at", effective_at, "when it counts from: RFC 3339, or +2h, -30m; default: now")
@@ -124,7 +126,7 @@ std::string NewId(absl::string_view prefix) {
 }
 
 void FillEventDefaults(const Pack& pack, v1::PolicyEvent* event) {
-  if (event->source().empty()) event->set_source("sluicectl");
+  if (event->source().empty()) event->set_source(kSource);
   if (event->role() != v1::ROLE_UNSPECIFIED) return;
   const PolicyEvent plain = FromProto(*event);
   const std::vector<Role>& roles = pack.roles[plain.change.index()];
@@ -158,9 +160,7 @@ int ApplyOne(const Session& session, const EventFlags& flags, v1::PolicyEvent ev
       return session.Fail(status);
     }
   }
-  absl::StatusOr<std::unique_ptr<const Pack>> pack = session.LoadPack();
-  if (!pack.ok()) return session.Fail(pack.status());
-  FillEventDefaults(**pack, &event);
+  if (event.source().empty()) event.set_source(kSource);
   v1::ApplyRequest request;
   *request.add_events() = event;
   absl::StatusOr<v1::ApplyResponse> response = session.Admin().Apply(request);
@@ -174,10 +174,7 @@ int ApplyOne(const Session& session, const EventFlags& flags, v1::PolicyEvent ev
     session.Print(*response);
   } else if (rejected) {
     *session.err << "sluicectl: rejected: " << Printable(result.error())
-                 << (flags.role.empty() ? absl::StrCat(" (sent as ", ShortEnumName(v1::Role_descriptor(), event.role()),
-                                                       "; --role sends as another)")
-                                        : "")
-                 << "\n";
+                 << (flags.role.empty() ? " (sent as the first role that may; --role names another)" : "") << "\n";
   } else {
     *session.out << Printable(about) << ": "
                  << Paint(ShortEnumName(v1::Outcome_descriptor(), result.outcome()), Color::kGreen, session.colored)

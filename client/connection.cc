@@ -59,10 +59,16 @@ struct Connection::Stubs {
   std::unique_ptr<v1::PolicyAdmin::Stub> admin;
   std::unique_ptr<v1::DecisionLog::Stub> log;
 
+  // What every call of a connection carries.
+  static void Prepare(const Options& options, grpc::ClientContext* context) {
+    if (!options.token.empty()) context->AddMetadata("authorization", absl::StrCat("Bearer ", options.token));
+  }
+
   // Runs `call(context)` under the deadline of a single call.
   template <typename Response, typename Call>
   static absl::StatusOr<Response> Unary(const Options& options, const Call& call) {
     grpc::ClientContext context;
+    Prepare(options, &context);
     context.set_deadline(absl::ToChronoTime(absl::Now() + options.timeout));
     Response response;
     const grpc::Status status = call(&context, &response);
@@ -75,7 +81,12 @@ Connection::Connection(Options options) : options_(std::move(options)), stubs_(s
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
   arguments.SetMaxSendMessageSize(kMessageBytesMax);
-  const auto channel = grpc::CreateCustomChannel(options_.address, grpc::InsecureChannelCredentials(), arguments);
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  if (!options_.tls_ca.empty()) {
+    credentials = grpc::SslCredentials({options_.tls_ca, options_.tls_key, options_.tls_certificate});
+    if (!options_.tls_name.empty()) arguments.SetSslTargetNameOverride(options_.tls_name);
+  }
+  const auto channel = grpc::CreateCustomChannel(options_.address, credentials, arguments);
   stubs_->enforcement = v1::Enforcement::NewStub(channel);
   stubs_->admin = v1::PolicyAdmin::NewStub(channel);
   stubs_->log = v1::DecisionLog::NewStub(channel);
@@ -123,6 +134,7 @@ absl::StatusOr<v1::TopResponse> Connection::Top(const v1::TopRequest& request) {
 absl::Status Connection::ApplyStream(const std::function<bool(v1::ApplyRequest*)>& next,
                                      const std::function<void(const v1::ApplyResponse&)>& answered) {
   grpc::ClientContext context;
+  Stubs::Prepare(options_, &context);
   const auto stream = stubs_->admin->ApplyStream(&context);
   v1::ApplyRequest request;
   v1::ApplyResponse response;
@@ -137,6 +149,7 @@ absl::Status Connection::ApplyStream(const std::function<bool(v1::ApplyRequest*)
 absl::Status Connection::Watch(const v1::WatchRequest& request,
                                const std::function<bool(const v1::Announcement&)>& seen) {
   grpc::ClientContext context;
+  Stubs::Prepare(options_, &context);
   const auto stream = stubs_->admin->Watch(&context, request);
   v1::Announcement announcement;
   while (stream->Read(&announcement)) {
@@ -166,6 +179,7 @@ absl::Status Connection::QueryLog(const v1::LogQuery& query,
 
 absl::Status Connection::Export(const std::function<absl::Status(const v1::ExportChunk&)>& chunk) {
   grpc::ClientContext context;
+  Stubs::Prepare(options_, &context);
   const auto stream = stubs_->admin->Export(&context, v1::ExportRequest());
   v1::ExportChunk message;
   while (stream->Read(&message)) {
@@ -181,6 +195,7 @@ absl::Status Connection::Export(const std::function<absl::Status(const v1::Expor
 absl::StatusOr<v1::ImportResponse> Connection::Import(
     const std::function<absl::StatusOr<bool>(v1::ExportChunk*)>& next) {
   grpc::ClientContext context;
+  Stubs::Prepare(options_, &context);
   v1::ImportResponse response;
   const auto stream = stubs_->admin->Import(&context, &response);
   v1::ExportChunk message;

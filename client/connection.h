@@ -24,6 +24,10 @@ class Connection {
     std::string address;  // "unix:/run/sluice/admin.sock", "127.0.0.1:7311", "[::1]:7311"
     std::string flag;     // the flag and variable that set it, for messages: "--server or SLUICE_ADMIN"
     absl::Duration timeout = absl::Seconds(10);  // of one call; streams have none once they answer
+    // Of a server on TCP with TLS, as PEM: whom to believe ("" = no TLS), and what to show where it asks.
+    std::string tls_ca, tls_certificate, tls_key;
+    std::string tls_name;  // the name that its certificate is to have; "" = that of the address
+    std::string token;     // sent with every call, never in the clear beyond this machine; "" = none
   };
 
   explicit Connection(Options options);

@@ -94,6 +94,10 @@ TEST_F(CommandsTest, HelpIsNoErrorAndEveryCommandHasAnExample) {
                                                           {"import"},
                                                           {"test"},
                                                           {"replay"},
+                                                          {"store", "check"},
+                                                          {"store", "backup"},
+                                                          {"store", "restore"},
+                                                          {"token"},
                                                           {"completion"},
                                                           {"version"}};
   for (std::vector<std::string> command : commands) {
