@@ -4,6 +4,15 @@ target_compile_options(sluice_flags INTERFACE -Wall -Wextra -Wno-unused-paramete
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   target_compile_options(sluice_flags INTERFACE -Wthread-safety -Werror=thread-safety)
 endif()
+# What makes a fault harder to use: bounds that the compiler knows are checked, a smashed stack or a wrong jump ends the
+# process, and nothing that the dynamic linker wrote can be written again. PIE is Debian's default; tests/tree checks all.
+if(NOT SLUICE_SANITIZE)
+  add_compile_options(-fstack-protector-strong -D_FORTIFY_SOURCE=2)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    add_compile_options(-fcf-protection)
+  endif()
+endif()
+add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
 if(SLUICE_SANITIZE)
   add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${SLUICE_SANITIZE})
