@@ -1,0 +1,72 @@
+"""Writes the first corpora from what is in the tree: python3 tests/fuzz/seeds.py. What a fuzzer finds is added by hand."""
+
+import pathlib
+import struct
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CORPUS = ROOT / "tests" / "fuzz" / "corpus"
+
+
+def write(name, **files):
+    folder = CORPUS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+
+def varint(number):
+    out = b""
+    while number > 0x7F:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, content):
+    return bytes([number << 3 & 0x7F | 2] if number < 16 else varint(number << 3 | 2)) + varint(len(content)) + content
+
+
+def main():
+    pack = (ROOT / "agreement" / "default.yaml").read_text(encoding="utf-8")
+    write("pack", default=pack, cut=pack[:4000], empty="", sequence="- a\n- b\n", deep="a: " * 50 + "b",
+          no_reason=pack.replace("  STALE_POLICY:\n    clause", "  STALE:\n    clause"))
+    write("config", full="listen:\n  check: unix:/run/s.sock\n  admin: 127.0.0.1:9701\n  http: off\nnode: {region: cn}\n",
+          wrong="listen: [1]\nnode:\n  regoin: cn\n", scalars="threads: 4\ndrain: 10s\nconfine: false\n",
+          failure="failure:\n  not_ready: DOWNLOAD,LIST\n  stale_policy: decide\n", two="threads: 1\n---\nthreads: 2\n")
+    write("access", good="callers:\n- {name: a, uid: [1, 2], roles: [BILLING, legal], reads: [policy, log]}\n"
+          "- name: b\n  token_sha256: " + "ab" * 32 + "\n  imports: true\n- {name: c, certificate: x, roles: all}\n",
+          wrong="callers:\n- {name: a, uid: x, roles: KING}\n- 1\n", other="callers: {}\n")
+    policy = (ROOT / "examples" / "demo" / "policy.yaml").read_text(encoding="utf-8")
+    write("policy_file", demo=policy, one="freeze: {account: u1}\nrole: BILLING\n",
+          events="events:\n- set_limit: {limit_id: l, rate: 1.5, operations: [UPLOAD, 7]}\n  effective_at: 2026-03-01T10:00:00+08:00\n",
+          bytes="raise_flag: {flag_id: f, subject: {hash: {algorithm: md5, digest: AA}}, expires_at: 2026-01-01}\n")
+    log = (ROOT / "examples" / "data" / "combined.log").read_bytes().split(b"\n")
+    write("access_log", combined=b"\n".join(log[:20]), common=b'1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET / HTTP/1.0" 200 5',
+          escapes=b'::1 - u [17/May/2015:10:05:03 +0800] "GET http://u@H:80/a%20\\x22b HTTP/1.1" 404 - "-" "\\"',
+          open_quote=b'h - - [17/May/2015:10:05:03 +0000] "GET /')
+    freeze = field(15, field(1, b"u1"))
+    event = field(1, b"e1") + field(2, b"billing") + b"\x18\x01" + freeze
+    chunk = field(1, event) + b"\x10\x05\x38\x01"
+    write("export", one=b"SLUICE-EXPORT 1\n" + varint(len(chunk)) + chunk + b"\0", empty=b"SLUICE-EXPORT 1\n\0",
+          cut=b"SLUICE-EXPORT 1\n" + varint(len(chunk)) + chunk[:5], other=b"SLUICE-EXPORT 9\n", long=b"SLUICE-EXPORT 1\n" + b"\xff" * 9)
+    write("events", freeze=field(1, event), two=field(1, event) + field(1, b"\x18\x01" + field(18, field(1, b"u1"))),
+          order=field(1, b"\x18\x04" + field(43, field(1, b"o1") + field(2, field(2, b"b1")))),
+          flag=field(1, b"\x18\x02" + field(40, field(1, b"f1") + field(2, field(2, b"b1") + field(3, b"k1")) + field(3, b"3.1.3.5.3"))),
+          limit=field(1, b"\x18\x01" + field(60, field(1, b"l1") + b"\x10\x04\x18\x01" + field(4, field(1, b"u1")) + b"\x28\x01" +
+                                               b"\x39" + struct.pack("<d", 10.0))))
+    write("names", host="CDN.Example.CN.:443", idn="bücher.example", wildcard="*.x.cn", address="::ffff:1.2.3.4/120", url="h.cn\0/a%2Fb%zz",
+          v6="2001:DB8::1", digest="ABCDEF", long="a." * 130)
+    write("operations", freeze=bytes(range(0, 250, 3)), mixed=bytes((i * 37 + 11) % 256 for i in range(300)),
+          orders=bytes([0, 0, 4] * 20 + [0, 1, 13, 40, 7] * 20))
+    write("limiter", takes=bytes([10, 5] + [0, 1, 1] * 60), mixed=bytes((i * 53 + 7) % 256 for i in range(400)),
+          debts=bytes([200, 200] + [1, 2, 4, 30, 9, 0, 1, 0, 33, 5] * 20), leases=bytes([1, 1, 0] + [0, 0, 5, 1] * 30))
+    # Two roots of LMDB, of one empty table each, and a page of nothing.
+    table = struct.pack("<IHHQQQQQ", 4096, 0, 0, 0, 0, 0, 0, 0xFFFFFFFFFFFFFFFF)
+    root = lambda page, number: (struct.pack("<QHHHH", page, 0, 8, 0, 0) +  # noqa: E731
+                                 struct.pack("<IIQQ", 0xBEEFC0DE, 1, 0, 1 << 20) + table + table + struct.pack("<QQ", 2, number)
+                                 ).ljust(4096, b"\0")
+    write("pages", empty=root(0, 0) + root(1, 1) + bytes(4096), cut=root(0, 0), none=bytes(8192))
+
+
+if __name__ == "__main__":
+    main()
