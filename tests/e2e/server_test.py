@@ -325,6 +325,22 @@ class LifeTest(harness.TestCase):
         self.assertEqual(node.stop(), STOPPED)
         self.assertRegex(node.log_text(), r"(?m)^\d{4}-\d\d-\d\dT\S+Z info listening for=checks address=unix:\S+ inherited=false engine=own$")
 
+    def process_status(self, node):
+        with open(f"/proc/{node.process.pid}/status", encoding="utf-8") as status:
+            return dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+
+    def test_the_process_gives_up_what_it_does_not_need_unless_it_is_told_not_to(self):
+        node = self.node().start()
+        node.apply(*harness.standard_policy())
+        status = self.process_status(node)
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
+        kept = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 10  # chown, dac_override, fowner, net_bind_service
+        self.assertEqual(int(status["CapPrm"], 16) & ~kept, 0, status)
+        self.assertEqual(node.stop(), STOPPED)
+        node.start("--confine", "false")
+        status = self.process_status(node)
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("0", "0"))
+
     def test_sockets_have_the_configured_permissions(self):
         node = self.node("--listen-check-mode", "0666", "--listen-admin-mode", "0600").start()
         node.await_record("started")

@@ -1,0 +1,220 @@
+"""Each system call on the store fails in turn: while the node starts, and while it commits.
+
+What was acknowledged is there after a SIGKILL and a restart; what was refused is not; no check is answered wrongly
+meanwhile; nothing crashes; and the message says which store, what failed and what to do. SLUICE_FAULTS=long tries every
+call that a start makes, and more of those that a commit makes.
+"""
+
+import errno
+import mmap
+import os
+import struct
+
+import grpc
+
+import harness
+from harness import admin_pb2
+
+LONG = os.environ.get("SLUICE_FAULTS") == "long"
+SHIM = harness.BIN / "libsluice_fault_shim.so"
+CALLS = ["none", "pwrite", "pwritev", "write", "writev", "fsync", "fdatasync", "ftruncate", "open", "mmap", "pread",
+         "flock"]
+FAILED = 1
+
+
+class Faults:
+    """The control file of fault_shim.c."""
+
+    def __init__(self, path):
+        path.write_bytes(bytes(64))
+        with open(path, "r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 64)
+
+    def arm(self, call, after=0, error=errno.EIO, times=1):
+        """The call fails with `error`, 0 = half of it is written, once `after` of them have passed."""
+        self._map[8:48] = struct.pack("=5q", after, error, times, 0, 0)
+        self._map[0:8] = struct.pack("=q", CALLS.index(call))
+
+    def disarm(self):
+        self._map[0:8] = bytes(8)
+
+    def failed(self):
+        return struct.unpack("=q", self._map[40:48])[0]
+
+
+class FaultTest(harness.TestCase):
+
+    def faulty_node(self):
+        node = self.node()
+        faults = Faults(self.folder / "control")
+        command = node.command
+        node.command = lambda *more: ["env", f"LD_PRELOAD={SHIM}", f"SLUICE_FAULT_FOLDER={node.store}",
+                                      f"SLUICE_FAULT_CONTROL={self.folder / 'control'}", *command(*more)]
+        return node, faults
+
+    def is_frozen(self, node, account):
+        response = node.check(harness.download(requester=account, bucket="", key="", owner=account))
+        return harness.check_pb2.Reason.Name(response.reason) == "REASON_ACCOUNT_FROZEN"
+
+    def assert_holds(self, node, acknowledged, refused):
+        for account in acknowledged:
+            self.assertTrue(self.is_frozen(node, account), f"{account} was acknowledged and is not there")
+        for account in refused:
+            self.assertFalse(self.is_frozen(node, account), f"{account} was refused and is there")
+
+    def test_a_call_that_fails_while_a_commit_is_made_refuses_the_event_and_loses_nothing(self):
+        node, faults = self.faulty_node()
+        acknowledged, refused, hit = [], [], set()
+        number = 0
+        node.start()
+        node.apply(*harness.standard_policy())
+        cases = [(call, error, after)
+                 for call in ("pwrite", "pwritev", "write", "writev", "fdatasync", "fsync", "ftruncate")
+                 for error in (errno.EIO, errno.ENOSPC, errno.EROFS, 0)
+                 for after in range(4 if LONG else 2)
+                 if error or "write" in call]
+        for call, error, after in cases:
+            faults.arm(call, after, error)
+            for _ in range(3):
+                number += 1
+                account = f"u-{number}"
+                try:
+                    node.apply(harness.freeze(account))
+                    acknowledged.append(account)
+                except grpc.RpcError as refusal:
+                    refused.append(account)
+                    self.assertIn(refusal.code(), (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED,
+                                                    grpc.StatusCode.PERMISSION_DENIED))
+                    self.assertIn(str(node.store), refusal.details())
+                self.assert_holds(node, acknowledged[-3:], refused[-3:])
+            if faults.failed():
+                hit.add(call)
+            faults.disarm()
+            number += 1
+            try:
+                node.apply(harness.freeze(f"u-{number}"))
+                acknowledged.append(f"u-{number}")
+            except grpc.RpcError as refusal:
+                # What LMDB cannot take back ends its writing until a restart, and says so.
+                refused.append(f"u-{number}")
+                self.assertIn("start", refusal.details())
+                self.assert_holds(node, acknowledged, refused)
+                node.kill()
+                node.start()
+                self.assert_holds(node, acknowledged, refused)
+        node.kill()
+        node.start()
+        self.assert_holds(node, acknowledged, refused)
+        self.assertGreaterEqual(hit, {"pwrite", "fdatasync"}, "the calls that LMDB makes")
+        result = harness.run_ctl("store", "check", "--store", node.store)
+        self.assert_exit(result, 0)
+        print(f"\n{len(cases)} faults, {len(acknowledged)} acknowledged, {len(refused)} refused", flush=True)
+
+    def test_a_call_that_fails_at_the_start_ends_it_with_a_message_or_does_no_harm(self):
+        node, faults = self.faulty_node()
+        node.start()
+        node.apply(*harness.standard_policy(), harness.freeze("u-1"))
+        node.stop()
+        tried = 0
+        for call in ("open", "pread", "mmap", "flock", "pwrite", "write", "ftruncate"):
+            for error in (errno.EIO, errno.EACCES, errno.ENOMEM) if LONG else (errno.EIO,):
+                for after in range(1000):
+                    if not LONG and after > 3:
+                        break
+                    faults.arm(call, after, error)
+                    node.spawn()
+                    harness.await_condition(lambda: node.process.poll() is not None or node.record("started"),
+                                            "the node starts or ends")
+                    failed = faults.failed()
+                    faults.disarm()
+                    tried += 1
+                    if node.process.poll() is not None:
+                        self.assertEqual(node.process.returncode, FAILED, (call, after, node.log_text()))
+                        self.assertIn(str(node.store), node.record("cannot start")["error"])
+                    else:
+                        self.assert_holds(node, ["u-1"], ["u1"])
+                        node.kill()
+                    if not failed:
+                        break
+        node.start()
+        self.assert_holds(node, ["u-1"], ["u1"])
+        print(f"\n{tried} starts", flush=True)
+
+
+class BackupTest(harness.TestCase):
+
+    def store(self, *arguments, code=0):
+        result = harness.run_ctl("store", *arguments)
+        self.assert_exit(result, code)
+        return result
+
+    def test_a_backup_is_made_while_the_node_commits_and_brings_it_back(self):
+        node = self.node().start()
+        node.apply(*harness.standard_policy())
+        stream = node.admin().ApplyStream(
+            admin_pb2.ApplyRequest(events=[harness.freeze(f"u-{i}", event_id=f"e-{i}")]) for i in range(2000))
+        answers = iter(stream)
+        next(answers)
+        copy = self.folder / "copy"
+        result = self.store("backup", copy, "--store", node.store)
+        self.assertIn("backed up: revision", result.stdout)
+        last = max(response.revision for response in answers)
+        # One committed state, whole: of a stream of events a prefix.
+        revision = int(result.stdout.split("revision ")[1].split()[0])
+        self.assertLessEqual(revision, last)
+        self.assertEqual(sorted(path.name for path in copy.iterdir() if path.name != "lock.mdb"), ["data.mdb"])
+        self.assertIn("there is a store at", self.store("restore", copy, "--store", node.store, code=1).stderr
+                      if node.stop() == 0 else "")
+        self.store("restore", copy, "--store", node.store, "--replace")
+        self.assertTrue((node.store / "data.mdb.replaced").exists())
+        node.start()
+        self.assertEqual(node.export().revision, revision)
+        # An event that was seen before the backup is a duplicate after it.
+        response = node.admin().Apply(admin_pb2.ApplyRequest(events=[harness.freeze("u-0", event_id="e-0")]))
+        self.assertEqual(response.results[0].outcome, admin_pb2.OUTCOME_DUPLICATE)
+
+    def test_a_store_in_use_is_checked_but_not_replaced(self):
+        node = self.node().start()
+        node.apply(*harness.standard_policy())
+        self.assertIn("sound: revision 5", self.store("check", "--store", node.store).stdout)
+        copy = self.folder / "copy"
+        self.store("backup", copy, "--store", node.store)
+        self.assertIn("in use by process", self.store("restore", copy, "--store", node.store, "--replace", code=1).stderr)
+        self.assertIn("File exists", self.store("backup", copy, "--store", node.store, code=1).stderr)
+        self.store("check", "--store", self.folder / "none", code=2)
+
+    def test_a_damaged_page_is_found_refused_and_never_a_crash(self):
+        node = self.node().start()
+        node.apply(*harness.standard_policy(), *(harness.freeze(f"u-{i}") for i in range(200)))
+        copy = self.folder / "copy"
+        self.store("backup", copy, "--store", node.store)
+        node.stop()
+        data = node.store / "data.mdb"
+        whole = data.read_bytes()
+        refusals = 0
+        pages = len(whole) // 4096
+        for page in range(pages) if LONG else range(0, pages, max(1, pages // 12)):
+            damaged = bytearray(whole)
+            for byte in range(page * 4096 + 8, page * 4096 + 48):
+                damaged[byte] ^= 0xA5
+            data.write_bytes(damaged)
+            checked = harness.run_ctl("store", "check", "--store", node.store)
+            self.assertIn(checked.returncode, (0, 2), checked.stderr)
+            node.spawn()
+            harness.await_condition(lambda: node.process.poll() is not None or node.record("started"),
+                                    "the node starts or ends")
+            if node.process.poll() is None:
+                self.assertEqual(checked.returncode, 0, f"page {page} is damaged, and served")
+                node.kill()
+                continue
+            self.assertEqual(node.process.returncode, FAILED, node.log_text())
+            self.assertIn("data.mdb", node.record("cannot start")["error"])
+            refusals += 1
+        self.assertGreater(refusals, 3)
+        self.store("restore", copy, "--store", node.store, "--replace")
+        node.start()
+        self.assertEqual(node.export().revision, 205)
+
+
+if __name__ == "__main__":
+    harness.main()

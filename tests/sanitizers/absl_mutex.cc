@@ -1,0 +1,113 @@
+// Tells ThreadSanitizer of absl::Mutex and absl::CondVar. Debian's Abseil is built without it, so that their atomics
+// are invisible: whatever a mutex guards would be reported as a race. This library stands before Abseil's in the order
+// of symbols, passes each call on, and says who releases and who acquires. gRPC's own locks are absl::Mutex too.
+//
+// Readers are told like writers: a write under a reader's lock is not found. Built in the preset tsan alone.
+#include <dlfcn.h>
+#include <sanitizer/tsan_interface.h>
+
+#include <cstdlib>
+
+#include "absl/synchronization/mutex.h"
+
+namespace absl {
+ABSL_NAMESPACE_BEGIN
+namespace {
+
+template <typename Function>
+Function* Real(const char* symbol) {
+  auto* function = reinterpret_cast<Function*>(dlsym(RTLD_NEXT, symbol));
+  if (function == nullptr) abort();  // another Abseil than the one whose names these are
+  return function;
+}
+
+}  // namespace
+
+// The names are those of Debian bookworm's Abseil, 20220623.
+#define SLUICE_MUTEX "_ZN4absl7debian35Mutex"
+#define SLUICE_CONDVAR "_ZN4absl7debian37CondVar"
+
+void Mutex::Lock() {
+  static auto* const real = Real<void(Mutex*)>(SLUICE_MUTEX "4LockEv");
+  real(this);
+  __tsan_acquire(this);
+}
+void Mutex::Unlock() {
+  static auto* const real = Real<void(Mutex*)>(SLUICE_MUTEX "6UnlockEv");
+  __tsan_release(this);
+  real(this);
+}
+bool Mutex::TryLock() {
+  static auto* const real = Real<bool(Mutex*)>(SLUICE_MUTEX "7TryLockEv");
+  const bool locked = real(this);
+  if (locked) __tsan_acquire(this);
+  return locked;
+}
+void Mutex::ReaderLock() {
+  static auto* const real = Real<void(Mutex*)>(SLUICE_MUTEX "10ReaderLockEv");
+  real(this);
+  __tsan_acquire(this);
+}
+void Mutex::ReaderUnlock() {
+  static auto* const real = Real<void(Mutex*)>(SLUICE_MUTEX "12ReaderUnlockEv");
+  __tsan_release(this);
+  real(this);
+}
+bool Mutex::ReaderTryLock() {
+  static auto* const real = Real<bool(Mutex*)>(SLUICE_MUTEX "13ReaderTryLockEv");
+  const bool locked = real(this);
+  if (locked) __tsan_acquire(this);
+  return locked;
+}
+void Mutex::Await(const Condition& condition) {
+  static auto* const real = Real<void(Mutex*, const Condition&)>(SLUICE_MUTEX "5AwaitERKNS0_9ConditionE");
+  __tsan_release(this);
+  real(this, condition);
+  __tsan_acquire(this);
+}
+void Mutex::LockWhen(const Condition& condition) {
+  static auto* const real = Real<void(Mutex*, const Condition&)>(SLUICE_MUTEX "8LockWhenERKNS0_9ConditionE");
+  real(this, condition);
+  __tsan_acquire(this);
+}
+bool Mutex::AwaitWithTimeout(const Condition& condition, Duration timeout) {
+  static auto* const real =
+      Real<bool(Mutex*, const Condition&, Duration)>(SLUICE_MUTEX "16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE");
+  __tsan_release(this);
+  const bool met = real(this, condition, timeout);
+  __tsan_acquire(this);
+  return met;
+}
+bool Mutex::AwaitWithDeadline(const Condition& condition, Time deadline) {
+  static auto* const real =
+      Real<bool(Mutex*, const Condition&, Time)>(SLUICE_MUTEX "17AwaitWithDeadlineERKNS0_9ConditionENS0_4TimeE");
+  __tsan_release(this);
+  const bool met = real(this, condition, deadline);
+  __tsan_acquire(this);
+  return met;
+}
+void CondVar::Wait(Mutex* mutex) {
+  static auto* const real = Real<void(CondVar*, Mutex*)>(SLUICE_CONDVAR "4WaitEPNS0_5MutexE");
+  __tsan_release(mutex);
+  real(this, mutex);
+  __tsan_acquire(mutex);
+}
+bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
+  static auto* const real =
+      Real<bool(CondVar*, Mutex*, Duration)>(SLUICE_CONDVAR "15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE");
+  __tsan_release(mutex);
+  const bool timed_out = real(this, mutex, timeout);
+  __tsan_acquire(mutex);
+  return timed_out;
+}
+bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
+  static auto* const real =
+      Real<bool(CondVar*, Mutex*, Time)>(SLUICE_CONDVAR "16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE");
+  __tsan_release(mutex);
+  const bool timed_out = real(this, mutex, deadline);
+  __tsan_acquire(mutex);
+  return timed_out;
+}
+
+ABSL_NAMESPACE_END
+}  // namespace absl
