@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "enforcement/leases.h"
 #include "enforcement/limiter.h"
 #include "tests/fuzz/choices.h"
 
@@ -21,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace sluice;  // NOLINT: of one function
   Choices choices(data, size);
   Limiter limiter({.cells = 1024});
+  Leases held({});
   const double rate = 1 + choices.Byte(), burst = 1 + choices.Byte();
   const TokenBucket bucket(rate, burst);
   MonotonicTime now{1'000'000'000};
@@ -68,15 +70,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       case 5: {
         std::string lease;
         size_t refused = 0;
-        const Limiter::Cap caps[] = {{key, cap}};
-        if (limiter.TakeLease(caps, absl::Seconds(1 + choices.Of(100)), now, &lease, &refused)) leases.push_back(lease);
-        if (limiter.LeasesHeld(key, now) > cap) abort();
+        const Leases::Cap caps[] = {{key, cap}};
+        if (held.Take(caps, absl::Seconds(1 + choices.Of(100)), now, &lease, &refused)) leases.push_back(lease);
+        if (held.Held(key, now) > cap) abort();
         break;
       }
       default:
         if (!leases.empty()) {
-          limiter.EndLease(leases.back(), now);
-          if (limiter.HoldsLease(leases.back(), now)) abort();
+          held.End(*ParseLease(leases.back()), now);
+          if (held.Holds(leases.back(), now)) abort();
           leases.pop_back();
         }
     }
@@ -84,7 +86,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   now.ns += 1'000'000'000'000;
   for (int index = 0; index < kKeys; ++index) {
     const Hash128 key = SubjectHash(SubjectKind::kAccount, std::string(1, static_cast<char>('a' + index)));
-    if (limiter.LeasesHeld(key, now) != 0) abort();
+    if (held.Held(key, now) != 0) abort();
   }
   return 0;
 }
