@@ -86,6 +86,14 @@ absl::Status Checker::Check(const CheckInput& input, Decision* decision) {
   return absl::OkStatus();
 }
 
+absl::Status Checker::Peek(const CheckInput& input, Decision* decision) {
+  if (absl::Status status = Engine::Validate(input); !status.ok()) return Malformed(std::move(status));
+  const bool undecided = readiness_->stale() && !engine_->options().failure.of(Reason::kStalePolicy).decide;
+  *decision =
+      undecided ? engine_->CannotDecide(Reason::kStalePolicy, input) : engine_->Explain(input, clock_->Now(), nullptr);
+  return absl::OkStatus();
+}
+
 absl::Status Checker::CheckBytes(absl::string_view request, const CallContext& context, std::string* response) {
   CheckInput input;
   input.trace_parent = context.trace_parent;

@@ -35,6 +35,10 @@ class Checker {
   // In the ledger's journal when it returns OK, so it waits for write(2); where the journal fails (a full disk) it
   // returns that error, nothing was counted, and the caller may report again.
   absl::Status Report(absl::string_view report_id, absl::Span<const UsageInput> usages);
+  // The same decision, spending nothing; neither counted nor logged, since nothing is served on it.
+  absl::Status Peek(const CheckInput& input, Decision* decision);
+  // What asked could not be read: counts it as malformed.
+  void OnUnreadable() { metrics_->OnMalformedCheck(); }
 
   // Each reads a serialized message and appends the serialized answer to `*response`, or returns INVALID_ARGUMENT: the
   // bytes are no such message, or as above. Time is read once a message. Thread-safe; does not block on I/O.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "server/listen/http1_session.h"
 #include "server/listen/http2_session.h"
@@ -25,8 +26,9 @@ bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == E
 
 }  // namespace
 
-Connection::Connection(int fd, const Router* router, const SessionLimits* limits, MonotonicTime now)
-    : fd_(fd), router_(router), limits_(limits), since_(now) {}
+Connection::Connection(int fd, const Router* router, const SessionLimits* limits, MonotonicTime now,
+                       std::unique_ptr<Session> session)
+    : fd_(fd), router_(router), limits_(limits), session_(std::move(session)), since_(now) {}
 
 Connection::~Connection() { close(fd_); }
 

@@ -15,8 +15,10 @@ namespace sluice {
 // The first bytes say what is spoken: the preface of HTTP/2, else HTTP/1.1.
 class Connection {
  public:
-  // Owns `fd`, which does not block. Both pointers must outlive the connection.
-  Connection(int fd, const Router* router, const SessionLimits* limits, MonotonicTime now);
+  // Owns `fd`, which does not block. `router` and `limits` must outlive the connection. With `session` that is what is
+  // spoken, whatever the first bytes say.
+  Connection(int fd, const Router* router, const SessionLimits* limits, MonotonicTime now,
+             std::unique_ptr<Session> session = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

@@ -23,7 +23,8 @@ MonotonicTime MonotonicNow() {
   return {now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec};
 }
 
-absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* router, const SessionLimits* limits) {
+absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* router, const SessionLimits* limits,
+                                                             const SessionMaker* make_session) {
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return absl::ErrnoToStatus(errno, "epoll_create1");
   const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -32,13 +33,19 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* route
     close(epoll);
     return absl::ErrnoToStatus(error, "eventfd");
   }
-  auto loop = std::unique_ptr<EventLoop>(new EventLoop(epoll, wake, router, limits));
+  auto loop = std::unique_ptr<EventLoop>(new EventLoop(epoll, wake, router, limits, make_session));
   if (absl::Status status = loop->Watch(wake, nullptr); !status.ok()) return status;
   return loop;
 }
 
-EventLoop::EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits)
-    : epoll_(epoll), wake_(wake), router_(router), limits_(limits), scratch_(Connection::kScratchBytes) {}
+EventLoop::EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits,
+                     const SessionMaker* make_session)
+    : epoll_(epoll),
+      wake_(wake),
+      router_(router),
+      limits_(limits),
+      make_session_(make_session),
+      scratch_(Connection::kScratchBytes) {}
 
 EventLoop::~EventLoop() {
   if (thread_.joinable()) {
@@ -173,7 +180,9 @@ void EventLoop::TakeTasks(MonotonicTime now) {
 }
 
 void EventLoop::Serve(int fd, MonotonicTime now) {
-  auto owned = std::make_unique<Connection>(fd, router_, limits_, now);
+  std::unique_ptr<Session> session;
+  if (make_session_ != nullptr && *make_session_) session = (*make_session_)(now);
+  auto owned = std::make_unique<Connection>(fd, router_, limits_, now, std::move(session));
   Connection* const connection = owned.get();
   connection->events = connection->wanted_events();
   epoll_event event = {};

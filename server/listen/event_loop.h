@@ -22,8 +22,10 @@ MonotonicTime MonotonicNow();
 
 class EventLoop {
  public:
-  // Both must outlive the loop. RESOURCE_EXHAUSTED where the process may open no more files.
-  static absl::StatusOr<std::unique_ptr<EventLoop>> Create(const Router* router, const SessionLimits* limits);
+  // All must outlive the loop. Without a maker, or with an empty one, connections speak HTTP. RESOURCE_EXHAUSTED where
+  // the process may open no more files.
+  static absl::StatusOr<std::unique_ptr<EventLoop>> Create(const Router* router, const SessionLimits* limits,
+                                                           const SessionMaker* make_session = nullptr);
   ~EventLoop();  // cuts what is open
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -43,7 +45,7 @@ class EventLoop {
   int connections() const { return connections_count_.load(std::memory_order_relaxed); }
 
  private:
-  EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits);
+  EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits, const SessionMaker* make_session);
 
   struct Tasks {
     std::vector<int> adopted;
@@ -65,6 +67,7 @@ class EventLoop {
   const int wake_;
   const Router* const router_;
   const SessionLimits* const limits_;
+  const SessionMaker* const make_session_;
   int watched_ = -1;
   std::function<void()> on_readable_;
   std::thread thread_;

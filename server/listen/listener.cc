@@ -168,7 +168,8 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   const int threads =
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   for (int i = 0; i < threads; ++i) {
-    absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create(router, &impl->options.limits);
+    absl::StatusOr<std::unique_ptr<EventLoop>> loop =
+        EventLoop::Create(router, &impl->options.limits, &impl->options.make_session);
     if (!loop.ok()) return loop.status();
     impl->loops.push_back(*std::move(loop));
   }

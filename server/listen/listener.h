@@ -28,6 +28,7 @@ class Listener {
     int connections_max = 16384;           // a further one is closed at once
     SessionLimits limits;
     absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `rights` and `make_folder`
+    SessionMaker make_session;                  // of a listener that speaks something else than HTTP; empty = HTTP
   };
 
   // Listens and answers when it returns. `router` must outlive the listener, and be filled. FAILED_PRECONDITION: taken

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/time/time.h"
@@ -58,6 +60,9 @@ class Session {
   std::string out_;
   bool finished_ = false;
 };
+
+// Makes the session of a connection that was just accepted. Called on the threads of the listener, several at once.
+using SessionMaker = std::function<std::unique_ptr<Session>(MonotonicTime now)>;
 
 // How long it is from `since` to `now`.
 inline absl::Duration Between(MonotonicTime since, MonotonicTime now) { return absl::Nanoseconds(now.ns - since.ns); }
