@@ -24,6 +24,21 @@
 
 namespace sluice {
 
+// How gateways are spoken to in their own protocols. Plain text here: what it means is server/doors/'s to say.
+struct DoorsConfig {
+  absl::optional<ListenAddress> listen;  // beside listen.check, for gateways that speak TCP alone; nothing = off
+  uint32_t listen_mode = 0;
+  absl::optional<ListenAddress> spoe;  // HAProxy's SPOE; nothing = off
+  std::string profile, fallback;       // "cdn", ...; fallback "" = off
+  std::vector<std::string> domains;    // canonical
+  std::string requester_header, owner_header, bucket_header, key_header, operation_header;  // in lower case
+  bool requester_from_access_key = false;
+  int64_t forwarded_hops = 0;
+  bool merge_slashes = false;
+  std::string blocked_by;
+  std::string rgw_token_file, minio_token_file;  // "" = no token is asked for
+};
+
 struct Config {
   ListenAddress listen_check;
   uint32_t listen_check_mode = 0;
@@ -36,6 +51,7 @@ struct Config {
 
   std::string admin_access;  // path of the access file; empty = the node's own user alone
   std::string admin_tls_certificate, admin_tls_key, admin_tls_client_ca;  // paths; empty = none
+  DoorsConfig doors;
 
   std::string store_path;
   uint64_t store_map_bytes = 0;

@@ -4,13 +4,17 @@
 #include <bit>
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "enforcement/check.h"
+#include "enforcement/names.h"
 #include "server/config.h"
 
 namespace sluice {
@@ -141,7 +145,55 @@ constexpr char kThreads[] = "a whole number from 0 to 1024";
 constexpr char kClockError[] = "a duration such as 500ms, or unknown";
 constexpr char kDrain[] = "a duration from 0s to 10m";
 
+constexpr char kProfile[] = "cdn, s3-path, s3-vhost or kodo";
+constexpr char kOptionalAddress[] = "unix:/PATH, HOST:PORT, [IPV6]:PORT or off";
+constexpr char kHeader[] = "the name of a header, or nothing";
+constexpr char kHops[] = "a whole number from 1 to 16";
+constexpr char kDomains[] = "names of hosts, with commas between them, or nothing";
+constexpr char kTokenFile[] = "an absolute path, or nothing";
+
 using Text = absl::string_view;
+
+absl::Status SetOptionalAddress(Text text, absl::optional<ListenAddress>* address) {
+  address->reset();
+  if (text == "off") return absl::OkStatus();
+  return SetAddress(text, &address->emplace());
+}
+
+std::string FormatOptionalAddress(const absl::optional<ListenAddress>& address) {
+  return address ? FormatListenAddress(*address) : "off";
+}
+
+absl::Status SetProfile(Text text, Text wanted, std::string* profile) {
+  if (text != "cdn" && text != "s3-path" && text != "s3-vhost" && text != "kodo") return Wanted(wanted, text);
+  *profile = std::string(text);
+  return absl::OkStatus();
+}
+
+absl::Status SetHeader(Text text, std::string* header) {
+  for (const char c : text) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_') return Wanted(kHeader, text);
+  }
+  *header = absl::AsciiStrToLower(text);
+  return absl::OkStatus();
+}
+
+absl::Status SetDomains(Text text, std::vector<std::string>* domains) {
+  domains->clear();
+  for (const Text each : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
+    std::string buffer;
+    const absl::StatusOr<Text> host = CanonicalHost(absl::StripAsciiWhitespace(each), &buffer);
+    if (!host.ok() || host->empty()) return Wanted(kDomains, text);
+    domains->emplace_back(*host);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetAbsolutePath(Text text, std::string* path) {
+  if (!text.empty() && !absl::StartsWith(text, "/")) return Wanted(kTokenFile, text);
+  *path = std::string(text);
+  return absl::OkStatus();
+}
 
 const ConfigKey kKeys[] = {
     {"listen.check", kDefaultCheck, kAddress, "Where checks are answered (gRPC).",
@@ -206,6 +258,72 @@ const ConfigKey kKeys[] = {
      "Authorities (PEM) that sign the certificates of callers; with it every caller has to show one.",
      [](Text text, Config* c) { return SetPath(text, &c->admin_tls_client_ca); },
      [](const Config& c) { return c.admin_tls_client_ca; }},
+    {"doors.listen", "off", kOptionalAddress,
+     "The same as listen.check on a second address, for gateways that speak TCP alone.",
+     [](Text text, Config* c) { return SetOptionalAddress(text, &c->doors.listen); },
+     [](const Config& c) { return FormatOptionalAddress(c.doors.listen); }},
+    {"doors.listen_mode", "0660", kMode, "Permissions of that, where it is a Unix socket.",
+     [](Text text, Config* c) { return SetMode(text, &c->doors.listen_mode); },
+     [](const Config& c) { return absl::StrFormat("%04o", c.doors.listen_mode); }},
+    {"doors.spoe", "off", kOptionalAddress, "Where HAProxy's SPOE is answered.",
+     [](Text text, Config* c) { return SetOptionalAddress(text, &c->doors.spoe); },
+     [](const Config& c) { return FormatOptionalAddress(c.doors.spoe); }},
+    {"doors.profile", "cdn", kProfile, "How requests are read whose door names no profile.",
+     [](Text text, Config* c) { return SetProfile(text, kProfile, &c->doors.profile); },
+     [](const Config& c) { return c.doors.profile; }},
+    {"doors.fallback", "off", "cdn, s3-path, s3-vhost, kodo or off",
+     "Judge requests outside of every door's path as they stand, by this profile.",
+     [](Text text, Config* c) {
+       c->doors.fallback.clear();
+       return text == "off" ? absl::OkStatus()
+                            : SetProfile(text, "cdn, s3-path, s3-vhost, kodo or off", &c->doors.fallback);
+     },
+     [](const Config& c) { return c.doors.fallback.empty() ? std::string("off") : c.doors.fallback; }},
+    {"doors.domains", "", kDomains, "Domains of the storage endpoints: BUCKET.DOMAIN, and the APIs of Kodo.",
+     [](Text text, Config* c) { return SetDomains(text, &c->doors.domains); },
+     [](const Config& c) { return absl::StrJoin(c.doors.domains, ","); }},
+    {"doors.requester_header", "", kHeader, "Header in which gateways name the account that they authenticated.",
+     [](Text text, Config* c) { return SetHeader(text, &c->doors.requester_header); },
+     [](const Config& c) { return c.doors.requester_header; }},
+    {"doors.owner_header", "", kHeader, "Header in which gateways name the account that owns what is asked for.",
+     [](Text text, Config* c) { return SetHeader(text, &c->doors.owner_header); },
+     [](const Config& c) { return c.doors.owner_header; }},
+    {"doors.bucket_header", "", kHeader, "Header in which gateways name the bucket.",
+     [](Text text, Config* c) { return SetHeader(text, &c->doors.bucket_header); },
+     [](const Config& c) { return c.doors.bucket_header; }},
+    {"doors.key_header", "", kHeader, "Header in which gateways name the key.",
+     [](Text text, Config* c) { return SetHeader(text, &c->doors.key_header); },
+     [](const Config& c) { return c.doors.key_header; }},
+    {"doors.operation_header", "", kHeader, "Header in which gateways name the operation.",
+     [](Text text, Config* c) { return SetHeader(text, &c->doors.operation_header); },
+     [](const Config& c) { return c.doors.operation_header; }},
+    {"doors.requester_from_access_key", "false", "true or false",
+     "Take the access key in a signature for the account, where no header names it.",
+     [](Text text, Config* c) { return SetBool(text, &c->doors.requester_from_access_key); },
+     [](const Config& c) -> std::string { return c.doors.requester_from_access_key ? "true" : "false"; }},
+    {"doors.forwarded_hops", "1", kHops, "Which address of X-Forwarded-For is the client's, from the right.",
+     [](Text text, Config* c) { return SetNumber<int64_t>(text, kHops, 1, 16, &c->doors.forwarded_hops); },
+     [](const Config& c) { return absl::StrCat(c.doors.forwarded_hops); }},
+    {"doors.merge_slashes", "false", "true or false", "Read \"//\" in the path of a CDN request as \"/\".",
+     [](Text text, Config* c) { return SetBool(text, &c->doors.merge_slashes); },
+     [](const Config& c) -> std::string { return c.doors.merge_slashes ? "true" : "false"; }},
+    {"doors.blocked_by", "", "an http or https URL, or nothing", "Who blocks, for the Link field of a 451 (RFC 7725).",
+     [](Text text, Config* c) -> absl::Status {
+       const bool url = absl::StartsWith(text, "http://") || absl::StartsWith(text, "https://");
+       if ((!text.empty() && !url) || text.find_first_of("<> \"\r\n\t") != Text::npos) {
+         return Wanted("an http or https URL, or nothing", text);
+       }
+       c->doors.blocked_by = std::string(text);
+       return absl::OkStatus();
+     },
+     [](const Config& c) { return c.doors.blocked_by; }},
+    {"doors.rgw_token_file", "", kTokenFile, "File with the token that Ceph RGW sends; without one none is asked for.",
+     [](Text text, Config* c) { return SetAbsolutePath(text, &c->doors.rgw_token_file); },
+     [](const Config& c) { return c.doors.rgw_token_file; }},
+    {"doors.minio_token_file", "", kTokenFile,
+     "File with the Authorization that MinIO sends; without one none is asked for.",
+     [](Text text, Config* c) { return SetAbsolutePath(text, &c->doors.minio_token_file); },
+     [](const Config& c) { return c.doors.minio_token_file; }},
     {"store.path", "/var/lib/sluice", "an absolute path", "Folder of the policy store.",
      [](Text text, Config* c) -> absl::Status {
        if (!absl::StartsWith(text, "/")) return Wanted("an absolute path", text);

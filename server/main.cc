@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -28,6 +29,9 @@
 #include "server/admin/admin_server.h"
 #include "server/config.h"
 #include "server/confine.h"
+#include "server/doors/door_options.h"
+#include "server/doors/doors.h"
+#include "server/doors/spop_session.h"
 #include "server/http_server.h"
 #include "server/listen/check_server.h"
 #include "server/listen/checker.h"
@@ -147,6 +151,9 @@ class Node {
     Refresh();
     const absl::Time deadline = absl::Now() + config_.drain;
     if (listener_ != nullptr) listener_->Shutdown(config_.drain);
+    for (const auto& listener : door_listeners_) {
+      listener->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
+    }
     if (check_server_ != nullptr) check_server_->Shutdown(config_.drain);
     admin_server_->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
     usage_ticker.Stop();
@@ -239,12 +246,40 @@ class Node {
     return absl::OkStatus();
   }
 
+  // The same as listen.check for gateways that speak TCP alone, and HAProxy's SPOE.
+  absl::Status StartDoors() {
+    const auto start = [this](absl::string_view key, absl::string_view what, const Listener::Options& options) {
+      absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start(options, &router_);
+      if (!listener.ok()) return Named(key, listener.status());
+      logger_.Info("listening", {{"for", what}, {"address", FormatListenAddress((*listener)->address())}});
+      door_listeners_.push_back(*std::move(listener));
+      return absl::OkStatus();
+    };
+    Listener::Options options;
+    options.threads = static_cast<int>(config_.threads);
+    options.rights.mode = config_.doors.listen_mode;
+    if (config_.doors.listen) {
+      options.address = *config_.doors.listen;
+      if (absl::Status status = start("doors.listen", "gateways", options); !status.ok()) return status;
+    }
+    if (!config_.doors.spoe) return absl::OkStatus();
+    options.address = *config_.doors.spoe;
+    options.make_session = [this](MonotonicTime now) {
+      return std::make_unique<SpopSession>(doors_->spoe(), &spoe_limits_, now);
+    };
+    return start("doors.spoe", "SPOE", options);
+  }
+
   absl::Status Listen() {
     checker_ = std::make_unique<Checker>(&engine_, clock_.get(), &readiness_, &metrics_,
                                          std::vector<DecisionObserver*>{&metrics_, decision_log_.get(), &top_});
+    absl::StatusOr<DoorOptions> door_options = ReadDoorOptions(config_.doors);
+    if (!door_options.ok()) return door_options.status();
+    doors_ = std::make_unique<Doors>(*std::move(door_options), checker_.get(), &router_);
     if (absl::Status status = config_.listen_check_by_grpc ? StartCheckServer() : StartListener(); !status.ok()) {
       return Named("listen.check", status);
     }
+    if (absl::Status status = StartDoors(); !status.ok()) return status;
 
     absl::StatusOr<std::unique_ptr<AccessSource>> access = AccessSource::Open(config_.admin_access);
     if (!access.ok()) return Named("admin.access", access.status());
@@ -450,7 +485,10 @@ class Node {
   Health health_{&router_};
   Reflection reflection_{&router_};
   std::unique_ptr<EnforcementMethods> methods_;
+  std::unique_ptr<Doors> doors_;
+  const SessionLimits spoe_limits_;
   std::unique_ptr<Listener> listener_;  // one of these two
+  std::vector<std::unique_ptr<Listener>> door_listeners_;
   std::unique_ptr<CheckServer> check_server_;
   std::unique_ptr<AccessSource> access_;
   std::unique_ptr<AdminServer> admin_server_;

@@ -74,7 +74,8 @@ SERVER_PARTS = {
                    ("enforcement", "metrics", "proto", "server/", "server/log"),
                    (*GRPC, *PROTOBUF, *SYSTEM, "grp.h", "nghttp2/", "pwd.h")),
     "doors": Room("enforcement, proto, listen/ and log/: a door only translates",
-                  ("enforcement", "proto", "server/", "server/listen", "server/log"), (*GRPC, *PROTOBUF, *SYSTEM)),
+                  ("enforcement", "proto", "server/", "server/listen", "server/log"),
+                  (*GRPC, *PROTOBUF, *SYSTEM, "rapidjson/")),
     "admin": Room("decision_log, enforcement, metrics, proto, store, listen/ and log/",
                   ("decision_log", "enforcement", "metrics", "proto", "store", "server/", "server/listen", "server/log"),
                   (*GRPC, *PROTOBUF, *SYSTEM)),
@@ -114,7 +115,7 @@ def room_of(path):
 def place_of(header):
     """The folder of this tree that `header` is in, None where it is of a library. Parts of server/ are places."""
     parts = header.split("/")
-    if header.startswith("sluice/v1/"):
+    if header.startswith(("sluice/v1/", "envoy/")):
         return "proto"
     if len(parts) == 1 or parts[0] not in ROOMS:
         return None

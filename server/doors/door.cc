@@ -1,0 +1,24 @@
+#include "server/doors/door.h"
+
+namespace sluice {
+
+absl::Status MapAndCheck(const DoorOptions& options, Profile profile, const GatewayRequest& request, Door door,
+                         Checker* checker, MappedCheck* mapped, Decision* decision) {
+  if (absl::Status status = Map(options.mapping, profile, request, mapped); !status.ok()) {
+    checker->OnUnreadable();
+    return status;
+  }
+  mapped->input.door = door;
+  mapped->input.region = options.region;
+  return checker->Check(mapped->input, decision);
+}
+
+bool SameSecret(absl::string_view a, absl::string_view b) {
+  unsigned char difference = a.size() == b.size() ? 0 : 1;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b.empty() ? 0 : b[i % b.size()]);
+  }
+  return difference == 0;
+}
+
+}  // namespace sluice

@@ -1,0 +1,38 @@
+#include "server/doors/nginx_door.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+
+void NginxDoor::Answer(Profile profile, const HttpRequest& request, HttpResponse* response) {
+  GatewayRequest original;
+  original.method = request.Header("x-original-method");
+  original.target = request.Header("x-original-uri");
+  original.host = request.Header("x-original-host");
+  original.client_ip = request.Header("x-real-ip");
+  original.headers = request.headers;
+  MappedCheck mapped;
+  Decision decision;
+  const absl::Status status = MapAndCheck(*options_, profile, original, Door::kNginx, checker_, &mapped, &decision);
+  if (!status.ok()) {
+    response->status = 403;
+    AddHeader(response, "X-Sluice-Verdict", "DENY");
+    AddHeader(response, "X-Sluice-Reason", "UNMAPPED");
+    AddHeader(response, "X-Sluice-Status", "400");
+    AddHeader(response, "X-Sluice-Message", status.message());
+    AddHeader(response, "Cache-Control", "no-store");
+    return;
+  }
+  AddGatewayHeaders(decision, response);
+  if (decision.verdict == Verdict::kAllow) {
+    response->status = 200;
+    // For proxy_cache in the location of the subrequest.
+    const int64_t seconds = decision.cache_for_ms / 1000;
+    AddHeader(response, "Cache-Control", seconds > 0 ? absl::StrCat("max-age=", seconds) : "no-store");
+    return;
+  }
+  response->status = 403;
+  AddClientHeaders(options_->render, decision, &response->headers);
+}
+
+}  // namespace sluice
