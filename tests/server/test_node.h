@@ -141,6 +141,7 @@ class TestNode {
   class Top& top() {
     return top_;
   }
+  const auto& decisions() const { return decisions_; }
   Checker& checker() { return *checker_; }
 
  private:

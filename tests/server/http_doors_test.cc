@@ -1,0 +1,194 @@
+// The doors that answer a proxy: nginx's auth_request, forward auth, and the JSON of sluice.v1.
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/doors/check_door.h"
+#include "server/doors/forward_auth_door.h"
+#include "server/doors/nginx_door.h"
+#include "tests/server/door_node.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class HttpDoorsTest : public DoorTest {
+ protected:
+  HttpResponse Nginx(const std::string& target, Profile profile = Profile::kS3Path) {
+    HttpResponse response;
+    NginxDoor door(&options_, &node_.checker());
+    door.Answer(profile,
+                Request("GET", "/nginx",
+                        {{"x-original-uri", target},
+                         {"x-original-method", "GET"},
+                         {"x-original-host", "www.example.cn"},
+                         {"x-real-ip", "203.0.113.9"}}),
+                &response);
+    return response;
+  }
+  HttpResponse Forward(const std::string& target, Profile profile = Profile::kS3Path, const char* accept = "*/*") {
+    HttpResponse response;
+    ForwardAuthDoor door(&options_, &node_.checker());
+    door.Answer(profile,
+                Request("GET", "/forward",
+                        {{"x-forwarded-uri", target},
+                         {"x-forwarded-method", "GET"},
+                         {"accept", accept},
+                         {"x-forwarded-host", "www.example.cn"},
+                         {"x-forwarded-for", "198.51.100.1, 203.0.113.9"},
+                         {"x-request-id", "r1"}}),
+                &response);
+    return response;
+  }
+};
+
+TEST_F(HttpDoorsTest, NginxGetsTwoHundredOrForbiddenAndTheRestInHeaders) {
+  HttpResponse allowed = Nginx("/b1/k");
+  EXPECT_EQ(allowed.status, 200);
+  EXPECT_EQ(HeaderOf(allowed, "X-Sluice-Verdict"), "ALLOW");
+  EXPECT_EQ(HeaderOf(allowed, "X-Sluice-Rate"), "");
+  EXPECT_EQ(HeaderOf(allowed, "Cache-Control"), "max-age=1");
+
+  HttpResponse frozen = Nginx("/b2/k");
+  EXPECT_EQ(frozen.status, 403);
+  EXPECT_EQ(HeaderOf(frozen, "X-Sluice-Status"), "403");
+  EXPECT_EQ(HeaderOf(frozen, "X-Sluice-Reason"), "ACCOUNT_FROZEN");
+  EXPECT_EQ(HeaderOf(frozen, "X-Sluice-Code"), "AccountProblem");
+  EXPECT_EQ(HeaderOf(frozen, "X-Sluice-Clause"), "7.2.1");
+  EXPECT_EQ(HeaderOf(frozen, "Cache-Control"), "no-store");
+
+  HttpResponse ordered = Nginx("/b1/ordered");
+  EXPECT_EQ(ordered.status, 403);
+  EXPECT_EQ(HeaderOf(ordered, "X-Sluice-Status"), "451");
+  EXPECT_EQ(HeaderOf(ordered, "Link"), "<https://provider.example.cn/legal>; rel=\"blocked-by\"");
+
+  EXPECT_EQ(Nginx("/b3/k").status, 200);
+  HttpResponse throttled = Nginx("/b3/k");
+  EXPECT_EQ(throttled.status, 403);
+  EXPECT_EQ(HeaderOf(throttled, "X-Sluice-Status"), "503");
+  EXPECT_EQ(HeaderOf(throttled, "Retry-After"), "4");
+
+  EXPECT_EQ(HeaderOf(Nginx("/b4/k"), "X-Sluice-Rate"), "1000");
+}
+
+TEST_F(HttpDoorsTest, NginxIsToldThatARequestCannotBeMapped) {
+  HttpResponse response;
+  NginxDoor door(&options_, &node_.checker());
+  door.Answer(Profile::kCdn, Request("GET", "/nginx", {{"x-original-method", "GET"}}), &response);
+  EXPECT_EQ(response.status, 403);
+  EXPECT_EQ(HeaderOf(response, "X-Sluice-Status"), "400");
+  EXPECT_EQ(HeaderOf(response, "X-Sluice-Reason"), "UNMAPPED");
+  EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_checks_malformed_total 1"));
+}
+
+TEST_F(HttpDoorsTest, ForwardAuthAnswersTheClientInItsDialect) {
+  EXPECT_EQ(Forward("/b1/k").status, 200);
+  EXPECT_EQ(HeaderOf(Forward("/b1/k"), "X-Sluice-Verdict"), "ALLOW");
+
+  HttpResponse frozen = Forward("/b2/k<&>?sig=SECRET");
+  EXPECT_EQ(frozen.status, 403);
+  EXPECT_EQ(HeaderOf(frozen, "Content-Type"), "application/xml");
+  EXPECT_THAT(frozen.body, HasSubstr("<Code>AccountProblem</Code>"));
+  EXPECT_THAT(frozen.body, HasSubstr("<Resource>/b2/k&lt;&amp;&gt;</Resource>"));
+  EXPECT_THAT(frozen.body, HasSubstr("<RequestId>r1</RequestId>"));
+  EXPECT_THAT(frozen.body, Not(HasSubstr("SECRET")));
+  // For third parties: neither who nor why (clause 6).
+  for (const auto& [name, value] : frozen.headers) {
+    EXPECT_THAT(name + value, Not(HasSubstr("Sluice")));
+    EXPECT_THAT(value, Not(HasSubstr("FROZEN")));
+  }
+
+  HttpResponse ordered = Forward("/ordered", Profile::kCdn);
+  EXPECT_EQ(ordered.status, 451);
+  EXPECT_EQ(HeaderOf(ordered, "Cache-Control"), "no-store");
+  EXPECT_EQ(HeaderOf(ordered, "Link"), "<https://provider.example.cn/legal>; rel=\"blocked-by\"");
+  EXPECT_EQ(HeaderOf(ordered, "Content-Type"), "application/problem+json");
+  EXPECT_THAT(ordered.body, HasSubstr("\"status\":451"));
+  EXPECT_THAT(Forward("/ordered", Profile::kCdn, "text/html").body, HasSubstr("451 Unavailable For Legal Reasons"));
+
+  HttpResponse kodo = Forward("/flagged", Profile::kKodo);
+  EXPECT_EQ(kodo.status, 403);
+  EXPECT_EQ(HeaderOf(kodo, "X-Reqid"), "r1");
+  EXPECT_THAT(kodo.body, HasSubstr("{\"error\":\""));
+
+  Forward("/b3/k");
+  HttpResponse throttled = Forward("/b3/k");
+  EXPECT_EQ(throttled.status, 503);
+  EXPECT_EQ(HeaderOf(throttled, "Retry-After"), "4");
+  EXPECT_THAT(throttled.body, HasSubstr("SlowDown"));
+}
+
+TEST_F(HttpDoorsTest, ARequestWithoutItsDescriptionIsNeverAllowed) {
+  for (const std::vector<HttpHeader>& headers :
+       {std::vector<HttpHeader>{}, std::vector<HttpHeader>{{"x-forwarded-uri", "/b1/k"}},
+        std::vector<HttpHeader>{{"x-forwarded-method", "GET"}},
+        std::vector<HttpHeader>{
+            {"x-forwarded-method", "GET"}, {"x-forwarded-uri", "/b1/k"}, {"x-forwarded-for", "x"}}}) {
+    HttpResponse response;
+    ForwardAuthDoor door(&options_, &node_.checker());
+    door.Answer(Profile::kS3Path, Request("GET", "/forward", headers), &response);
+    EXPECT_EQ(response.status, 400);
+    EXPECT_EQ(HeaderOf(response, "Cache-Control"), "no-store");
+  }
+}
+
+// Envoy takes 5xx for a failure of ours, and lets the request pass where it fails open.
+TEST_F(HttpDoorsTest, EnvoysHttpModeNeverSeesAServerError) {
+  ForwardAuthDoor door(&options_, &node_.checker());
+  HttpResponse response;
+  door.AnswerReplayed(Profile::kS3Path, "/b3/k", true, Request("GET", "/envoy/s3-path/b3/k", {}), &response);
+  EXPECT_EQ(response.status, 200);
+  response.Clear();
+  door.AnswerReplayed(Profile::kS3Path, "/b3/k", true, Request("GET", "/envoy/s3-path/b3/k", {}), &response);
+  EXPECT_EQ(response.status, 429);
+  EXPECT_EQ(HeaderOf(response, "Retry-After"), "4");
+
+  SetMaintenance maintenance;
+  maintenance.region = "cn";
+  node_.Apply(maintenance);
+  response.Clear();
+  door.AnswerReplayed(Profile::kS3Path, "/b1/k", true, Request("GET", "/envoy/s3-path/b1/k", {}), &response);
+  EXPECT_EQ(response.status, 403);
+}
+
+TEST_F(HttpDoorsTest, JsonChecksAndReports) {
+  CheckDoor door(&node_.checker());
+  HttpResponse response;
+  door.Check(Request("POST", "/v1/check", {}, R"({"operation":"OPERATION_DOWNLOAD","bucket":"b2","key":"k",
+                     "requestId":"r7","dialect":"DIALECT_KODO"})"),
+             &response);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_THAT(response.body, HasSubstr("\"verdict\":\"VERDICT_DENY\""));
+  EXPECT_THAT(response.body, HasSubstr("\"reason\":\"REASON_ACCOUNT_FROZEN\""));
+  EXPECT_THAT(response.body, HasSubstr("\"status\":419"));
+  EXPECT_THAT(response.body, HasSubstr("\"requestId\":\"r7\""));
+  for (const char* body : {"", "{", "[]", R"({"operation":"NONSENSE"})", R"({"nonsense":1})", R"({"clientIp":"x"})"}) {
+    response.Clear();
+    door.Check(Request("POST", "/v1/check", {}, body), &response);
+    EXPECT_EQ(response.status, 400) << body;
+  }
+  response.Clear();
+  door.Report(Request("POST", "/v1/report", {}, R"({"reportId":"p1","usages":[{"bucket":"b1","bytesOut":"5"}]})"),
+              &response);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_THAT(response.body, HasSubstr("\"accepted\":\"1\""));
+  response.Clear();
+  door.Report(Request("POST", "/v1/report", {}, R"({"usages":[{"bytesOut":"-5"}]})"), &response);
+  EXPECT_EQ(response.status, 400);
+}
+
+TEST_F(HttpDoorsTest, ANodeWithoutPolicySaysSo) {
+  TestNode empty;
+  HttpResponse response;
+  ForwardAuthDoor door(&options_, &empty.checker());
+  door.Answer(
+      Profile::kCdn,
+      Request("GET", "/forward",
+              {{"x-forwarded-uri", "/a"}, {"x-forwarded-method", "GET"}, {"x-forwarded-host", "www.example.cn"}}),
+      &response);
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(HeaderOf(response, "Retry-After"), "1");
+}
+
+}  // namespace
+}  // namespace sluice
