@@ -177,6 +177,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   app.fallthrough();  // global flags may stand behind the subcommand; inherited by all
   AddGlobalFlags(&app, &session);
   AddCheckCommands(&app, &session);
+  AddUsageCommands(&app, &session);
   AddApplyCommand(&app, &session);
   AddAccountCommands(&app, &session);
   AddRuleCommands(&app, &session);

@@ -85,6 +85,7 @@ CLI::App* AddCommand(CLI::App* parent, Session* session, const std::string& name
 CLI::App* AddFamily(CLI::App* parent, const std::string& name, const std::string& about);
 
 void AddCheckCommands(CLI::App* app, Session* session);    // check, explain
+void AddUsageCommands(CLI::App* app, Session* session);    // tail-usage
 void AddApplyCommand(CLI::App* app, Session* session);     // apply
 void AddAccountCommands(CLI::App* app, Session* session);  // account
 void AddRuleCommands(CLI::App* app, Session* session);     // flag, order

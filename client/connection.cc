@@ -100,6 +100,12 @@ absl::StatusOr<v1::CheckResponse> Connection::Check(const v1::CheckRequest& requ
   });
 }
 
+absl::StatusOr<v1::ReportResponse> Connection::Report(const v1::ReportRequest& request) {
+  return Stubs::Unary<v1::ReportResponse>(options_, [&](grpc::ClientContext* context, v1::ReportResponse* response) {
+    return stubs_->enforcement->Report(context, request, response);
+  });
+}
+
 absl::StatusOr<v1::ExplainResponse> Connection::Explain(const v1::ExplainRequest& request) {
   return Stubs::Unary<v1::ExplainResponse>(options_, [&](grpc::ClientContext* context, v1::ExplainResponse* response) {
     return stubs_->admin->Explain(context, request, response);

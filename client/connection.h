@@ -36,6 +36,7 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   absl::StatusOr<v1::CheckResponse> Check(const v1::CheckRequest& request);
+  absl::StatusOr<v1::ReportResponse> Report(const v1::ReportRequest& request);
   absl::StatusOr<v1::ExplainResponse> Explain(const v1::ExplainRequest& request);
   absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request);
   absl::StatusOr<v1::DescribeResponse> Describe(const v1::DescribeRequest& request);
