@@ -201,10 +201,14 @@ TEST_F(HookDoorsTest, SecretsAreDropped) {
   everything += Rtmp("app=b1&call=publish&name=s1&token=HUSH").body;
   everything += Srs(R"({"action":"on_play","app":"b1","stream":"s1","param":"?token=HUSH"})").body;
   everything += node_.metrics().Text();
-  node_.decisions().Query({}, [&](const v1::DecisionRecord& record) {
-    everything += record.DebugString();
-    return true;
-  });
+  LogCursor cursor;
+  ASSERT_TRUE(node_.decisions()
+                  .Query({}, &cursor,
+                         [&](const v1::DecisionRecord& record) {
+                           everything += record.DebugString();
+                           return true;
+                         })
+                  .ok());
   for (const char* secret : {"FAKE-SECRET-KEY-OF-ALICE", "FAKE-ACCESS-KEY", "fake-hook-token", "HUSH"}) {
     EXPECT_THAT(everything, Not(HasSubstr(secret)));
   }

@@ -1,0 +1,248 @@
+"""Real gateways with the files of examples/, before a real sluiced and an origin of the test's own.
+
+A gateway runs with its example as it stands, but for addresses and paths: each is replaced by one of the test's, and each
+replacement must be found, so that an example cannot drift away from its test.
+"""
+
+import http.client
+import http.server
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import (DEADLINE_SECONDS, SOURCE, TestCase, _dies_with_us, account_limit, await_condition, bind_bucket,
+                     check_pb2, freeze, paid, policy_pb2, raise_flag)
+
+EXAMPLES = SOURCE / "examples"
+BIG_BYTES = 600_000
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def find_program(name):
+    """Debian puts servers where not every user's PATH looks."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+
+
+class Origin:
+    """The storage behind a gateway: answers every path with its name, /big with BIG_BYTES; counts what reached it."""
+
+    def __init__(self):
+        origin = self
+        self.paths = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                length = int(self.headers.get("Content-Length") or 0)
+                self.rfile.read(length)
+                origin.paths.append(self.path)
+                body = b"x" * BIG_BYTES if self.path.endswith("/big") else f"served {self.path}\n".encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+class Answer:
+    def __init__(self, response, body, seconds):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = body
+        self.seconds = seconds
+
+
+def ask(port, path, host="www.example.cn", method="GET", headers=None, timeout=DEADLINE_SECONDS):
+    """One request to a gateway, over a connection of its own."""
+    started = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, headers={"Host": host, **(headers or {})})
+        response = connection.getresponse()
+        body = response.read()
+        return Answer(response, body, time.monotonic() - started)
+    finally:
+        connection.close()
+
+
+def gateway_policy():
+    """www.example.cn serves b1 of u1; cold.example.cn b2 of u2, who is frozen; slow.example.cn b3 of u3, who may ask once
+    in four seconds; shaped.example.cn b4 of u4, at 200,000 bytes a second. Two objects of b1 are barred."""
+    events = [paid(f"u{i}") for i in (1, 2, 3, 4)]
+    hosts = {"www.example.cn": 1, "cold.example.cn": 2, "slow.example.cn": 3, "shaped.example.cn": 4}
+    for host, number in hosts.items():
+        events.append(bind_bucket(f"b{number}", f"u{number}"))
+        events.append(policy_pb2.PolicyEvent(
+            role=check_pb2.ROLE_OPERATIONS,
+            bind_domain=policy_pb2.BindDomain(host=host, account=f"u{number}", bucket=f"b{number}",
+                                              geo=policy_pb2.GEO_FOREIGN)))
+    events.append(freeze("u2"))
+    events.append(raise_flag("f1", "b1", "flagged.jpg", category="3.1.3.5.4"))
+    events.append(policy_pb2.PolicyEvent(
+        role=check_pb2.ROLE_LEGAL,
+        issue_order=policy_pb2.IssueOrder(order_id="o1", authority="court",
+                                          subjects=[policy_pb2.Subject(bucket="b1", key="ordered.jpg")])))
+    events.append(account_limit("l3", "u3", rate=0.25, burst=1))
+    events.append(policy_pb2.PolicyEvent(
+        role=check_pb2.ROLE_BILLING,
+        set_limit=policy_pb2.SetLimit(
+            limit_id="l4", level=policy_pb2.LEVEL_CONTRACT, scope=policy_pb2.LIMIT_SCOPE_ACCOUNT,
+            subject=policy_pb2.Subject(account="u4"), dimension=policy_pb2.DIMENSION_BYTES_OUT, rate=200_000,
+            shape=True)))
+    return events
+
+
+class GatewayTestCase(TestCase):
+    """A gateway before a node with gateway_policy, and an origin behind it."""
+
+    program = None       # whose absence skips the test
+    node_flags = ()
+
+    def setUp(self):
+        super().setUp()
+        if self.program and find_program(self.program) is None:
+            raise unittest.SkipTest(f"{self.program} is not installed")
+        self.http_port = free_port()
+        self.spoe_port = free_port()
+        self.sluice = self.node("--doors-listen", f"127.0.0.1:{self.http_port}",
+                                "--doors-spoe", f"127.0.0.1:{self.spoe_port}",
+                                "--doors-blocked-by", "https://provider.example.cn/legal", *self.node_flags).start()
+        self.sluice.apply(*gateway_policy())
+        self.origin = Origin()
+        self.addCleanup(self.origin.close)
+        self.port = free_port()
+        self.log_path = self.folder / "gateway.log"
+
+    def example(self, path, replacements):
+        """Writes an example into the test's folder, with each of `replacements` made."""
+        text = (EXAMPLES / path).read_text(encoding="utf-8")
+        for old, new in replacements:
+            self.assertIn(old, text, f"examples/{path} no longer says this")
+            text = text.replace(old, str(new))
+        target = self.folder / os.path.basename(path)
+        target.write_text(text, encoding="utf-8")
+        return target
+
+    def run_gateway(self, command, port=None):
+        """Starts the gateway and waits until it takes connections."""
+        with open(self.log_path, "ab") as log:
+            process = subprocess.Popen(_dies_with_us() + [str(each) for each in command], stdin=subprocess.DEVNULL,
+                                       stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
+
+        def end():
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.addCleanup(end)
+
+        def listens():
+            if process.poll() is not None:
+                raise AssertionError(f"the gateway ended with {process.returncode}:\n{self.gateway_log()}")
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port or self.port)) == 0
+        await_condition(listens, "the gateway takes connections")
+        return process
+
+    def gateway_log(self):
+        return self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
+
+    def ask(self, path, **options):
+        return ask(self.port, path, **options)
+
+    def assert_status(self, answer, status):
+        self.assertEqual(answer.status, status, f"{answer.headers}\n{answer.body[:500]}\n{self.gateway_log()[-3000:]}")
+
+    # -- What every gateway shows
+
+    def check_allowed_and_refused(self):
+        allowed = self.ask("/a%20b/k.jpg?x=1")
+        self.assert_status(allowed, 200)
+        self.assertEqual(self.origin.paths[-1], "/a%20b/k.jpg?x=1")
+        reached = len(self.origin.paths)
+        self.assert_status(self.ask("/k", host="cold.example.cn"), 403)
+        flagged = self.ask("/flagged.jpg")
+        self.assert_status(flagged, 403)
+        self.assert_status(self.ask("/%66lagged.jpg"), 403)
+        ordered = self.ask("/ordered.jpg")
+        self.assert_status(ordered, 451)
+        self.assertEqual(ordered.headers["Link"], '<https://provider.example.cn/legal>; rel="blocked-by"')
+        self.assertEqual(ordered.headers["Cache-Control"], "no-store")
+        self.assert_status(self.ask("/a/../flagged.jpg"), 400)
+        self.assertEqual(len(self.origin.paths), reached, "a refused request reached the storage")
+        for answer in (flagged, ordered):
+            for word in (b"u1", b"b1", b"3.1.3.5", b"PROHIBITED"):  # clause 6: nothing of it for third parties
+                self.assertNotIn(word, answer.body)
+            self.assertNotIn("X-Sluice-Reason", answer.headers)
+
+    def check_throttled(self, status=429):
+        self.assert_status(self.ask("/k", host="slow.example.cn"), 200)
+        throttled = self.ask("/k", host="slow.example.cn")
+        self.assert_status(throttled, status)
+        self.assertIn(int(throttled.headers["Retry-After"]), (3, 4))
+
+    def check_shaped(self):
+        """600 kB at 200 kB a second take 2 to 3 seconds, where they take none elsewhere."""
+        unshaped = self.ask("/big")
+        self.assertEqual(len(unshaped.body), BIG_BYTES)
+        shaped = self.ask("/big", host="shaped.example.cn")
+        self.assert_status(shaped, 200)
+        self.assertEqual(len(shaped.body), BIG_BYTES)
+        self.assertGreater(BIG_BYTES / unshaped.seconds, 1_000_000)
+        rate = BIG_BYTES / shaped.seconds
+        print(f"shaped to 200,000 bytes a second: {rate:,.0f}")
+        self.assertGreater(rate, 120_000)
+        self.assertLess(rate, 320_000)  # its first second's worth may come at once
+
+    def check_stopped_closed(self, status=503):
+        self.sluice.stop()
+        answer = self.ask("/k")
+        self.assert_status(answer, status)
+        self.assertLess(answer.seconds, 10)
+
+    def check_stopped_open(self):
+        self.sluice.stop()
+        answer = self.ask("/k")
+        self.assert_status(answer, 200)
+        self.assertLess(answer.seconds, 10)
+
+    def check_slow(self, status=503, seconds=3):
+        """A Sluice that hangs holds a client up for a bounded time."""
+        self.assert_status(self.ask("/k"), 200)
+        os.kill(self.sluice.process.pid, signal.SIGSTOP)
+        try:
+            answer = self.ask("/k")
+        finally:
+            os.kill(self.sluice.process.pid, signal.SIGCONT)
+        self.assert_status(answer, status)
+        self.assertLess(answer.seconds, seconds)
+        print(f"a hung Sluice held a client up for {answer.seconds:.2f} s")
+        await_condition(lambda: self.ask("/k").status == 200, "the gateway comes back to a Sluice that is there again")
