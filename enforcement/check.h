@@ -86,9 +86,18 @@ struct CheckInput {
   bool detail = false;
   absl::string_view lease_id;
   bool new_key = false;
+  bool tell_rate = false;  // not of the message: fill Decision::rate, for doors that tell clients what is left
   // Not of the message: how it came.
   Door door = Door::kGrpc;
   absl::string_view trace_parent;  // W3C trace context, as received
+};
+
+// How a limit on requests stands, after this check.
+struct RateLeft {
+  double requests_per_second = 0;
+  int64_t burst = 0;          // requests that a full bucket grants
+  int64_t remaining = 0;      // requests that it grants now
+  int64_t full_after_ms = 0;  // without further requests
 };
 
 // Bounds on names, in bytes. A longer one is an error of the call, never a decision.
@@ -123,6 +132,8 @@ struct Decision {
   int64_t recheck_after_ms = 0;
   int64_t revision = 0;
   HttpHint http;
+  // With tell_rate, where limits on requests were looked at: the one that has the least left.
+  absl::optional<RateLeft> rate;
   // What rules on trial would have made of the answer; UNSPECIFIED where they would have left it as it is.
   Verdict trial_verdict = Verdict::kUnspecified;
   Reason trial_reason = Reason::kUnspecified;

@@ -89,6 +89,7 @@ class Judge {
   void SpendOnTrial();
   bool TakeLease(Decision* decision);
   void Pace(Decision* decision);
+  void TellRate(Decision* decision) const;
   void Throttle(int64_t wait_ns);
   void Press(const Applicable& each);
   absl::Duration LeaseLasts() const;

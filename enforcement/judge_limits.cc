@@ -1,5 +1,6 @@
 // What is used too much: quotas first (they deny), then rates, budgets, connections and sandboxes (they throttle).
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -158,11 +159,27 @@ void Judge::JudgeRates(bool spend, Decision* decision) {
   trying_ = false;
   // Spend finds one more to throttle where another thread was faster between the look and the taking.
   if (!Throttled() && spend) Spend(decision);
+  if (input_.tell_rate) TellRate(decision);
   if (Throttled()) {
     decision->retry_after_ms = forever_ ? kForeverRetryMs : (retry_after_ns_ + 999999) / 1000000;
     return;
   }
   Pace(decision);
+}
+
+// How far each bucket is from full says what is left in it.
+void Judge::TellRate(Decision* decision) const {
+  for (const Applicable& each : limits_) {
+    if (each.limit->dimension != Dimension::kRequests || each.limit->trial || each.rate <= 0) continue;
+    RateLeft left;
+    left.requests_per_second = each.rate;
+    left.burst = each.bucket.capacity_ticks() / std::max<int64_t>(each.bucket.TicksOf(1), 1);
+    const int64_t wait_ns = limiter_->Wait(each.cell, each.bucket, static_cast<double>(left.burst), now_.mono);
+    const double spent = std::ceil(static_cast<double>(wait_ns) / 1e9 * each.rate - 1e-6);
+    left.remaining = std::max<int64_t>(left.burst - static_cast<int64_t>(spent), 0);
+    left.full_after_ms = (wait_ns + 999999) / 1000000;
+    if (!decision->rate || left.remaining < decision->rate->remaining) decision->rate = left;
+  }
 }
 
 void Judge::Throttle(int64_t wait_ns) {

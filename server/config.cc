@@ -328,6 +328,8 @@ absl::Status CheckConfig(const EffectiveConfig& effective) {
   check("listen.check", CheckSocketPath(config.listen_check, IsDefaultCheckAddress(config.listen_check)));
   check("listen.admin", CheckSocketPath(config.listen_admin, IsDefaultAdminAddress(config.listen_admin)));
   CheckAdmin(config, check);
+  if (config.doors.listen) check("doors.listen", CheckSocketPath(*config.doors.listen, /*make_folder=*/false));
+  if (config.doors.spoe) check("doors.spoe", CheckSocketPath(*config.doors.spoe, /*make_folder=*/false));
   if (config.listen_check.is_unix() && config.listen_check.path == config.listen_admin.path) {
     check("listen.admin", absl::InvalidArgumentError("wanted another path than that of listen.check, got the same"));
   }

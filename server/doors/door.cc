@@ -10,6 +10,7 @@ absl::Status MapAndCheck(const DoorOptions& options, Profile profile, const Gate
   }
   mapped->input.door = door;
   mapped->input.region = options.region;
+  mapped->input.tell_rate = true;
   return checker->Check(mapped->input, decision);
 }
 

@@ -50,8 +50,9 @@ absl::Status MapExtensions(const google::protobuf::Map<std::string, std::string>
   return absl::OkStatus();
 }
 
-void AddHeaderTo(auth::DeniedHttpResponse* denied, absl::string_view name, absl::string_view value) {
-  envoy::config::core::v3::HeaderValueOption* option = denied->add_headers();
+using HeaderOption = envoy::config::core::v3::HeaderValueOption;
+
+void Fill(HeaderOption* option, absl::string_view name, absl::string_view value) {
   option->mutable_header()->set_key(std::string(name));
   option->mutable_header()->set_value(std::string(value));
   option->mutable_append()->set_value(false);
@@ -63,7 +64,7 @@ void Deny(int code, int http_status, std::string body, absl::string_view content
   // The enum is open: 419, 451 and 573 have no name in it and go over as numbers.
   denied->mutable_status()->set_code(static_cast<envoy::type::v3::StatusCode>(http_status));
   denied->set_body(std::move(body));
-  AddHeaderTo(denied, "content-type", content_type);
+  Fill(denied->add_headers(), "content-type", content_type);
 }
 
 }  // namespace
@@ -104,6 +105,7 @@ absl::Status EnvoyAuthorization::Call(absl::string_view request, const CallConte
     if (input.request_id.empty()) input.request_id = absl::string_view(http.id()).substr(0, kIdBytesMax);
     if (input.trace_parent.empty()) input.trace_parent = context.trace_parent;
     input.door = Door::kEnvoyAuthorization;
+    input.tell_rate = true;
     status = checker_->Check(input, &decision);
   } else {
     checker_->OnUnreadable();
@@ -116,7 +118,10 @@ absl::Status EnvoyAuthorization::Call(absl::string_view request, const CallConte
     answer->mutable_status()->set_message("this request cannot be judged");
   } else if (decision.verdict == Verdict::kAllow) {
     answer->mutable_status()->set_code(kOk);
-    answer->mutable_ok_response();
+    auth::OkHttpResponse* const ok = answer->mutable_ok_response();
+    std::vector<std::pair<std::string, std::string>> client_headers;
+    AddClientHeaders(options_->render, decision, &client_headers);
+    for (const auto& [name, value] : client_headers) Fill(ok->add_response_headers_to_add(), name, value);
     FillMetadata(decision, answer->mutable_dynamic_metadata());
   } else {
     absl::string_view content_type;
@@ -127,7 +132,9 @@ absl::Status EnvoyAuthorization::Call(absl::string_view request, const CallConte
          std::move(body), content_type, answer);
     std::vector<std::pair<std::string, std::string>> client_headers;
     AddClientHeaders(options_->render, decision, &client_headers);
-    for (const auto& [name, value] : client_headers) AddHeaderTo(answer->mutable_denied_response(), name, value);
+    for (const auto& [name, value] : client_headers) {
+      Fill(answer->mutable_denied_response()->add_headers(), name, value);
+    }
     FillMetadata(decision, answer->mutable_dynamic_metadata());
   }
   answer->AppendToString(response);

@@ -3,7 +3,9 @@
 #include <google/protobuf/arena.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -82,12 +84,39 @@ absl::Status ReadDescriptor(const Descriptor& descriptor, uint32_t addend, Asked
   return absl::OkStatus();
 }
 
+uint32_t Bounded(int64_t value) {
+  return static_cast<uint32_t>(std::clamp<int64_t>(value, 0, std::numeric_limits<uint32_t>::max()));
+}
+
+// What Envoy writes as X-RateLimit-Limit: whole requests in the shortest unit that has any.
+void FillLimit(const RateLeft& rate, rls::RateLimitResponse::RateLimit* limit) {
+  using RateLimit = rls::RateLimitResponse::RateLimit;
+  const std::pair<RateLimit::Unit, double> units[] = {{RateLimit::SECOND, 1},
+                                                      {RateLimit::MINUTE, 60},
+                                                      {RateLimit::HOUR, 3600},
+                                                      {RateLimit::DAY, 86400},
+                                                      {RateLimit::WEEK, 604800}};
+  limit->set_name("requests");
+  for (const auto& [unit, seconds] : units) {
+    const double requests = std::min(std::floor(rate.requests_per_second * seconds + 1e-9), 4294967295.0);
+    limit->set_unit(unit);
+    limit->set_requests_per_unit(static_cast<uint32_t>(requests));
+    if (requests >= 1) return;
+  }
+}
+
 void FillStatus(const Decision& decision, rls::RateLimitResponse::DescriptorStatus* status) {
   const bool over = decision.verdict != Verdict::kAllow;
   status->set_code(over ? rls::RateLimitResponse::OVER_LIMIT : rls::RateLimitResponse::OK);
-  if (over && decision.retry_after_ms > 0) {
-    status->mutable_duration_until_reset()->set_seconds(decision.retry_after_ms / 1000);
-    status->mutable_duration_until_reset()->set_nanos(static_cast<int32_t>(decision.retry_after_ms % 1000) * 1000000);
+  int64_t reset_ms = over ? decision.retry_after_ms : 0;
+  if (decision.rate) {
+    FillLimit(*decision.rate, status->mutable_current_limit());
+    status->set_limit_remaining(over ? 0 : Bounded(decision.rate->remaining));
+    if (!over) reset_ms = decision.rate->full_after_ms;
+  }
+  if (reset_ms > 0) {
+    status->mutable_duration_until_reset()->set_seconds(reset_ms / 1000);
+    status->mutable_duration_until_reset()->set_nanos(static_cast<int32_t>(reset_ms % 1000) * 1000000);
   }
 }
 
@@ -125,6 +154,7 @@ absl::Status EnvoyRateLimit::Call(absl::string_view request, const CallContext& 
     if (input.region.empty()) input.region = options_->region;
     input.dialect = DialectOf(options_->profile);
     input.door = Door::kEnvoyRateLimit;
+    input.tell_rate = true;
     input.trace_parent = context.trace_parent;
     rls::RateLimitResponse::DescriptorStatus* const status = answer->add_statuses();
     if (asked[i].usage) {

@@ -38,6 +38,7 @@ void ForwardAuthDoor::Answer(Profile profile, const GatewayRequest& original, bo
   if (decision.verdict == Verdict::kAllow) {
     response->status = 200;
     AddGatewayHeaders(decision, response);
+    AddClientHeaders(options_->render, decision, &response->headers);
     AddHeader(response, "Cache-Control", "no-store");  // Traffic Server would use an answer again
     return;
   }

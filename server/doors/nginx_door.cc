@@ -26,6 +26,7 @@ void NginxDoor::Answer(Profile profile, const HttpRequest& request, HttpResponse
   AddGatewayHeaders(decision, response);
   if (decision.verdict == Verdict::kAllow) {
     response->status = 200;
+    AddClientHeaders(options_->render, decision, &response->headers);
     // For proxy_cache in the location of the subrequest.
     const int64_t seconds = decision.cache_for_ms / 1000;
     AddHeader(response, "Cache-Control", seconds > 0 ? absl::StrCat("max-age=", seconds) : "no-store");

@@ -1,6 +1,7 @@
 #include "server/doors/render.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -68,6 +69,15 @@ void AddClientHeaders(const RenderOptions& options, const Decision& decision,
                       std::vector<std::pair<std::string, std::string>>* headers) {
   if (const int64_t seconds = RetryAfterSeconds(decision); seconds > 0) {
     headers->emplace_back("Retry-After", absl::StrCat(seconds));
+  }
+  if (decision.rate && decision.rate->burst > 0) {
+    // draft-ietf-httpapi-ratelimit-headers: a bucket grants q in the w seconds that it takes to fill.
+    const RateLeft& rate = *decision.rate;
+    const double window = std::max(std::ceil(static_cast<double>(rate.burst) / rate.requests_per_second), 1.0);
+    headers->emplace_back("RateLimit-Policy", absl::StrCat("\"requests\";q=", rate.burst,
+                                                           ";w=", static_cast<int64_t>(std::min(window, 1e9))));
+    headers->emplace_back("RateLimit",
+                          absl::StrCat("\"requests\";r=", rate.remaining, ";t=", (rate.full_after_ms + 999) / 1000));
   }
   if (decision.verdict == Verdict::kAllow) return;
   // A refusal that a cache kept would outlive what lifts it: a payment, an appeal, the next second.

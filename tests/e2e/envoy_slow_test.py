@@ -168,6 +168,9 @@ class EnvoyTest(harness.TestCase):
         self.assertEqual(over.overall_code, code.OVER_LIMIT)
         self.assertEqual([status.code for status in over.statuses], [code.OK, code.OVER_LIMIT])
         self.assertGreater(over.statuses[1].duration_until_reset.seconds, 2)
+        self.assertEqual(over.statuses[1].current_limit.requests_per_unit, 15)
+        self.assertEqual(over.statuses[1].current_limit.unit, code.RateLimit.MINUTE)
+        self.assertEqual(over.statuses[1].limit_remaining, 0)
         self.assertIn("Retry-After", [header.key for header in over.response_headers_to_add])
         self.assertTrue(over.raw_body)
         # One state: what the rate limit filter has spent, ext_authz has not.

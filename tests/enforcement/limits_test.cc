@@ -96,6 +96,27 @@ TEST_F(LimitsTest, ThreadsTakeAllOrNoneToTheToken) {
   }
 }
 
+TEST_F(LimitsTest, WhatIsLeftIsToldOfTheLimitThatHasLeast) {
+  node_.Send(Limit("a", LimitScope::kAccount, OfAccount("u1"), Dimension::kRequests, 10, 100));
+  node_.Send(Limit("b", LimitScope::kBucket, OfBucket("b1"), Dimension::kRequests, 2, 4));
+  CheckInput input = Read("k1");
+  EXPECT_FALSE(Check(input).rate);  // nobody asked
+  input.tell_rate = true;
+  const Decision second = Check(input);
+  ASSERT_TRUE(second.rate);
+  EXPECT_EQ(second.rate->burst, 4);
+  EXPECT_EQ(second.rate->remaining, 2);
+  EXPECT_EQ(second.rate->full_after_ms, 1000);
+  EXPECT_EQ(second.rate->requests_per_second, 2);
+  Check(input);
+  EXPECT_EQ(Check(input).rate->remaining, 0);
+  const Decision refused = Check(input);
+  EXPECT_EQ(refused.verdict, Verdict::kThrottle);
+  EXPECT_EQ(refused.rate->remaining, 0);
+  input.bucket = "b2";
+  EXPECT_EQ(Check(input).rate->burst, 100);
+}
+
 TEST_F(LimitsTest, APaceIsSharedEquallyByWhoHoldsALease) {
   SetLimit limit = Limit("s", LimitScope::kBucket, OfBucket("b1"), Dimension::kBytesOut, 1'000'000);
   limit.shape = true;

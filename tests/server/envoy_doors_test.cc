@@ -164,6 +164,12 @@ TEST_F(EnvoyDoorsTest, DescriptorsAreChecksThatSpend) {
   EXPECT_EQ(second->overall_code(), rls::RateLimitResponse::OVER_LIMIT);
   EXPECT_EQ(second->statuses(0).code(), rls::RateLimitResponse::OVER_LIMIT);
   EXPECT_EQ(second->statuses(0).duration_until_reset().seconds(), 4);
+  // Envoy's X-RateLimit-Limit, -Remaining and -Reset: a quarter a second is fifteen a minute.
+  EXPECT_EQ(second->statuses(0).current_limit().requests_per_unit(), 15u);
+  EXPECT_EQ(second->statuses(0).current_limit().unit(), rls::RateLimitResponse::RateLimit::MINUTE);
+  EXPECT_EQ(second->statuses(0).limit_remaining(), 0u);
+  EXPECT_EQ(first->statuses(0).limit_remaining(), 0u);
+  EXPECT_EQ(first->statuses(0).duration_until_reset().seconds(), 4);
   std::map<std::string, std::string> headers;
   for (const auto& header : second->response_headers_to_add()) headers[header.key()] = header.value();
   EXPECT_EQ(headers["Retry-After"], "4");

@@ -66,9 +66,30 @@ TEST_F(HttpDoorsTest, NginxGetsTwoHundredOrForbiddenAndTheRestInHeaders) {
   HttpResponse throttled = Nginx("/b3/k");
   EXPECT_EQ(throttled.status, 403);
   EXPECT_EQ(HeaderOf(throttled, "X-Sluice-Status"), "503");
+  EXPECT_EQ(HeaderOf(throttled, "RateLimit-Policy"), "\"requests\";q=1;w=4");
+  EXPECT_EQ(HeaderOf(throttled, "RateLimit"), "\"requests\";r=0;t=4");
   EXPECT_EQ(HeaderOf(throttled, "Retry-After"), "4");
 
   EXPECT_EQ(HeaderOf(Nginx("/b4/k"), "X-Sluice-Rate"), "1000");
+}
+
+TEST_F(HttpDoorsTest, WhatIsLeftOfALimitIsTold) {
+  SetLimit limit;
+  limit.limit_id = "l9";
+  limit.level = Level::kContract;
+  limit.scope = LimitScope::kAccount;
+  limit.subject.account = "u1";
+  limit.dimension = Dimension::kRequests;
+  limit.rate = 2;
+  limit.burst = 10;
+  node_.Apply(limit);
+  HttpResponse first = Forward("/b1/k");
+  EXPECT_EQ(HeaderOf(first, "RateLimit-Policy"), "\"requests\";q=10;w=5");
+  EXPECT_EQ(HeaderOf(first, "RateLimit"), "\"requests\";r=9;t=1");
+  EXPECT_EQ(HeaderOf(Forward("/b1/k"), "RateLimit"), "\"requests\";r=8;t=1");
+  node_.clock().Advance(absl::Seconds(5));
+  EXPECT_EQ(HeaderOf(Forward("/b1/k"), "RateLimit"), "\"requests\";r=9;t=1");
+  EXPECT_EQ(HeaderOf(Forward("/b4/k"), "RateLimit"), "(none)");  // no limit on requests
 }
 
 TEST_F(HttpDoorsTest, NginxIsToldThatARequestCannotBeMapped) {
