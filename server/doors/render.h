@@ -35,8 +35,8 @@ void RenderForClient(const RenderOptions& options, const Decision& decision, Dia
 std::string RenderBody(const Decision& decision, Dialect dialect, absl::string_view request_id,
                        absl::string_view resource, absl::string_view accept, absl::string_view* content_type);
 
-// The headers that a client gets beside the body: RateLimit and RateLimit-Policy where a limit on requests was looked at, of
-// an allow too; of a refusal Retry-After, Cache-Control and Link.
+// The headers that a client gets beside the body: RateLimit and RateLimit-Policy where a limit on requests was looked
+// at, of an allow too; of a refusal Retry-After, Cache-Control and Link.
 void AddClientHeaders(const RenderOptions& options, const Decision& decision,
                       std::vector<std::pair<std::string, std::string>>* headers);
 

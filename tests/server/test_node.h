@@ -141,7 +141,6 @@ class TestNode {
   class Top& top() {
     return top_;
   }
-  const auto& decisions() const { return decisions_; }
   Checker& checker() { return *checker_; }
 
  private:
