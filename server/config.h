@@ -80,6 +80,7 @@ struct Config {
   absl::Duration policy_max_age;  // zero = no bound
 
   FailurePolicy failure;
+  absl::Duration overload_after;  // zero = never
 
   int64_t threads = 0;  // 0 = one a core
   bool confine = true;

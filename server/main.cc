@@ -273,6 +273,7 @@ class Node {
   absl::Status Listen() {
     checker_ = std::make_unique<Checker>(&engine_, clock_.get(), &readiness_, &metrics_,
                                          std::vector<DecisionObserver*>{&metrics_, decision_log_.get(), &top_});
+    if (config_.overload_after > absl::ZeroDuration()) checker_->SetShedAfter(config_.overload_after);
     absl::StatusOr<DoorOptions> door_options = ReadDoorOptions(config_.doors);
     if (!door_options.ok()) return door_options.status();
     doors_ = std::make_unique<Doors>(*std::move(door_options), checker_.get(), &router_);

@@ -7,6 +7,7 @@
 #include "proto/check_codec.h"
 #include "proto/translate.h"
 #include "proto/wire.h"
+#include "server/listen/waiting.h"
 #include "sluice/v1/check.pb.h"
 
 namespace sluice {
@@ -49,12 +50,21 @@ absl::Status Checker::Malformed(absl::Status status) {
   return status;
 }
 
+bool Checker::Sheds(Operation operation) const {
+  if (shed_after_ == absl::InfiniteDuration()) return false;
+  const Operation judged = JudgedAs(operation);
+  const bool low = judged == Operation::kList || judged == Operation::kProcess || judged == Operation::kFetch;
+  return WaitedAtMost() > (low ? shed_after_ / 2 : shed_after_);
+}
+
 // By the policy where there is one, else by the failure policy.
 Decision Checker::Answer(const CheckInput& input, Moment now) {
   const bool stale = readiness_->stale();
   const bool decide = engine_->options().failure.of(Reason::kStalePolicy).decide;
   Decision decision;
-  if (stale && !decide) {
+  if (Sheds(input.operation)) {
+    decision = engine_->CannotDecide(Reason::kOverloaded, input);
+  } else if (stale && !decide) {
     decision = engine_->CannotDecide(Reason::kStalePolicy, input);
     decision.revision = engine_->revision();
   } else {

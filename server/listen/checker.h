@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "enforcement/clock.h"
 #include "enforcement/engine.h"
@@ -25,6 +26,10 @@ class Checker {
   Checker(Engine* engine, const Clock* clock, const Readiness* readiness, Metrics* metrics,
           std::vector<DecisionObserver*> observers)
       : engine_(engine), clock_(clock), readiness_(readiness), metrics_(metrics), observers_(std::move(observers)) {}
+  // Checks that may have waited for longer are answered OVERLOADED, without a look at the policy; those that are asked
+  // again anyhow (LIST, PROCESS, FETCH) after half as long. Never, unless it is set. Before the first check.
+  void SetShedAfter(absl::Duration after) { shed_after_ = after; }
+
   Checker(const Checker&) = delete;
   Checker& operator=(const Checker&) = delete;
 
@@ -50,6 +55,7 @@ class Checker {
  private:
   // What was asked cannot be read, or breaks a bound.
   absl::Status Malformed(absl::Status status);
+  bool Sheds(Operation operation) const;
   Decision Answer(const CheckInput& input, Moment now);
   Decision Judge(const CheckInput& input, Moment now);
 
@@ -58,6 +64,7 @@ class Checker {
   const Readiness* const readiness_;
   Metrics* const metrics_;
   const std::vector<DecisionObserver*> observers_;
+  absl::Duration shed_after_ = absl::InfiniteDuration();
 };
 
 }  // namespace sluice

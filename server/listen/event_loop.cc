@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/listen/waiting.h"
+
 namespace sluice {
 namespace {
 
@@ -113,9 +115,13 @@ void EventLoop::Join() {
 void EventLoop::Run() {
   epoll_event events[kEventsMax];
   ticked_ = fine_ticked_ = MonotonicNow();
+  Waiting waiting;
   for (MonotonicTime now = ticked_; !draining_ || (!connections_.empty() && now < deadline_);) {
+    const MonotonicTime looked = MonotonicNow();
     const int count = epoll_wait(epoll_, events, kEventsMax, PatienceMs(now));
     now = MonotonicNow();
+    waiting.OnWork(looked, now);
+    SetArrivedSince(waiting.since());
     for (int i = 0; i < count; ++i) {
       void* const data = events[i].data.ptr;
       if (data == nullptr) {

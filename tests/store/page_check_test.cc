@@ -39,7 +39,9 @@ class PageCheckTest : public testing::Test {
         const StampedEvent stamped{event, revision, kMorning};
         ASSERT_TRUE(
             (*transaction)->Put({{EntityKind::kFlag, absl::StrCat("flag-", revision, "-", i)}, {stamped}}).ok());
-        if (i == 0) ASSERT_TRUE((*transaction)->AppendLog(stamped).ok());
+        if (i == 0) {
+          ASSERT_TRUE((*transaction)->AppendLog(stamped).ok());
+        }
         ASSERT_TRUE((*transaction)->MarkSeen({"test", absl::StrCat("e-", revision, "-", i), revision}).ok());
       }
       // Gone again: pages become free.

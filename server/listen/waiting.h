@@ -1,0 +1,44 @@
+// How long what a thread of the listener answers now may have waited before the thread came to it.
+//
+// The kernel does not say when bytes arrived. What is known: all that a thread finds when it looks arrived after it
+// last looked and read, or, where there was nothing and it had to wait, just now. A thread that keeps up waits between
+// two looks, and what it answers has not waited; one that is behind finds the next work ready each time it looks.
+#ifndef SLUICE_SERVER_LISTEN_WAITING_H_
+#define SLUICE_SERVER_LISTEN_WAITING_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "enforcement/check.h"
+
+namespace sluice {
+
+// Of one thread; plain values of the monotonic clock.
+class Waiting {
+ public:
+  // It looked at `looked`, and got something to do at `woke`.
+  void OnWork(MonotonicTime looked, MonotonicTime woke) {
+    // Shorter than this it did not sleep: there was work already.
+    const bool slept = woke.ns - looked.ns > kSleptNs;
+    since_ = slept ? woke : last_woke_;
+    last_woke_ = woke;
+  }
+  // Nothing that is answered now arrived before this; 0 = not known.
+  MonotonicTime since() const { return since_; }
+
+ private:
+  static constexpr int64_t kSleptNs = 20'000;
+  MonotonicTime since_{0};
+  MonotonicTime last_woke_{0};
+};
+
+// What the calling thread's loop knows, for those whom it calls. Zero on every other thread.
+MonotonicTime ArrivedSince();
+void SetArrivedSince(MonotonicTime since);
+// At most how long that is ago, by the monotonic clock of the machine, to a few milliseconds; zero where it is not
+// known.
+absl::Duration WaitedAtMost();
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_LISTEN_WAITING_H_
