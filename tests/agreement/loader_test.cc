@@ -381,7 +381,7 @@ TEST(LoadPackTest, ReportsTwentyErrorsAndCountsTheRest) {
       absl::StrSplit(std::string(LoadPack(worse, "my.yaml").status().message()), '\n');
   ASSERT_EQ(lines.size(), 21u);
   for (int i = 0; i < 20; ++i) EXPECT_THAT(lines[i], testing::StartsWith("my.yaml:"));
-  EXPECT_EQ(lines[20], "and 5 more");
+  EXPECT_EQ(lines[20], "and 7 more");
 }
 
 // ---- Files

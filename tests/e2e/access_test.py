@@ -175,7 +175,7 @@ class AccessTest(harness.TestCase):
             tried = subprocess.run(["openssl", "s_client", "-connect", host, version, "-CAfile", str(trusted.certificate),
                                     "-cert", str(billing[1]), "-key", str(billing[0]), "-alpn", "h2", "-cipher",
                                     "DEFAULT@SECLEVEL=0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, encoding="utf-8", check=False,
+                                   stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False,
                                    timeout=harness.DEADLINE_SECONDS)
             self.assertEqual("Cipher is (NONE)" not in tried.stdout, works, (version, tried.stdout))
         # A new certificate, of another authority, is shown without a restart.

@@ -286,7 +286,7 @@ TEST_F(AdminAccessTest, ARefusedEventIsRejectedAnnouncedAndCountedAndOthersOfIts
   EXPECT_EQ(announcements->front().kind, AnnouncementKind::kEventRejected);
   EXPECT_THAT(announcements->front().detail, HasSubstr("me may send as"));
   EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_events_refused_total 1"));
-  EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_events_total{outcome=\"REJECTED\"} 1"));
+  EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_events_total{outcome=\"REJECTED\",role=\"UNSPECIFIED\"} 1"));
   // The role is kept with the event: it is what may clear it later.
   v1::ListRequest list;
   list.set_kind("accounts");
