@@ -3,6 +3,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <utility>
@@ -179,8 +180,10 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
           parts_.writer->Announcements(revision, sent + kAnnouncementsAtOnce);
       if (!next.ok()) return next.status();
       if (next->size() <= sent) {
-        // `from` itself has not been told of yet where nothing was sent.
-        parts_.writer->AwaitAnnouncement(sent == 0 ? revision - 1 : revision, absl::Now() + kWatchTick);
+        // `from` itself has not been told of yet where nothing was sent. None has revision 0: waiting for one newer
+        // than -1 would not wait.
+        parts_.writer->AwaitAnnouncement(sent == 0 ? std::max<int64_t>(revision - 1, 0) : revision,
+                                         absl::Now() + kWatchTick);
         continue;
       }
       for (size_t i = sent; i < next->size(); ++i) {

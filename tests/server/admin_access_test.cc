@@ -171,6 +171,8 @@ TEST_F(AdminAccessTest, EachCredentialTriesEveryMethod) {
   for (const auto& [name, grants] : callers) entries += Entry(absl::StrCat("\"", name, "\""), grants);
   // The token is the name with its quotes.
   ASSERT_NO_FATAL_FAILURE(Start(entries, /*over_tcp=*/true));
+  // Something to watch: a rejected event is announced.
+  ASSERT_TRUE(node_.writer().Apply({PolicyEvent()}, node_.clock().Now()).ok());
   std::string table =
       "| method | any role | reads: policy | reads: log | imports: true | no credential, or a wrong one |\n"
       "|---|---|---|---|---|---|\n";
