@@ -17,7 +17,7 @@ import grpc
 
 import harness
 from gateways import gateway_policy
-from google.protobuf import json_format
+from google.protobuf import json_format, wrappers_pb2
 
 PACKAGE = "@grpc/grpc-js-xds@1.14.1"
 INTEGRITY = "sha512-F2mVXwEeMWw1znPUrp+8ykjsIOVnf7Rv+EyIvXOfz73w5tNolCnzokpLkE/d2Ehx30PJmZXqCQdMpx8DcBJohA=="
@@ -149,10 +149,15 @@ class EnvoyTest(harness.TestCase):
         self.assertEqual(response.denied_response.status.code, 400)
 
     def limit(self, *descriptors, **fields):
-        request = json_format.ParseDict({"domain": "sluice", "descriptors": [
-            {"entries": [{"key": key, "value": value} for key, value in entries.items()],
-             **({} if hits is None else {"hitsAddend": str(hits)})} for entries, hits in descriptors], **fields},
-            self.rls.RateLimitRequest())
+        request = self.rls.RateLimitRequest(domain="sluice", **fields)
+        for entries, hits in descriptors:
+            descriptor = request.descriptors.add()
+            for key, value in entries.items():
+                descriptor.entries.add(key=key, value=value)
+            if hits is not None:
+                # The package's files are older than the field: hits_addend = 3, a UInt64Value. As bytes.
+                value = wrappers_pb2.UInt64Value(value=hits).SerializeToString()
+                descriptor.MergeFromString(bytes([3 << 3 | 2, len(value)]) + value)
         response = self.rate_limit.ShouldRateLimit(request, timeout=harness.DEADLINE_SECONDS)
         self.assertEqual(len(response.statuses), len(descriptors))
         return response
