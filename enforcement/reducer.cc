@@ -197,7 +197,8 @@ class Reducer {
     LifecycleOutcome outcome;
     BuildTimeline(entity.events, change.account, policy_.parameters(), pack_, &entity.events.back(), &outcome);
     if (!outcome.accepted) return absl::FailedPreconditionError(outcome.error);
-    if (outcome.changes) result_.upserts.push_back(std::move(entity));
+    // What is dated ahead may change something at its time, though it would change nothing today.
+    if (outcome.changes || *result_.event.effective_at > now_) result_.upserts.push_back(std::move(entity));
     return absl::OkStatus();
   }
 

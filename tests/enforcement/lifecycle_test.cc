@@ -204,6 +204,14 @@ TEST_F(LifecycleTest, TheOrderOfArrivalDoesNotMatterToBackdatedEvents) {
   EXPECT_EQ(node_.State("u1"), AccountState::kFrozen);
 }
 
+TEST_F(LifecycleTest, AnUnfreezeDatedAheadEndsAFreezeThatArrivesAfterIt) {
+  node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-01T18:00:00+08:00"));
+  EXPECT_EQ(node_.Send(Freeze{"u1"}).outcome, Outcome::kApplied);
+  EXPECT_EQ(node_.State("u1"), AccountState::kFrozen);
+  node_.MoveTo("2026-03-01T18:00:01+08:00");
+  EXPECT_EQ(node_.State("u1"), AccountState::kActive);
+}
+
 TEST_F(LifecycleTest, RetentionOfACumulativeFreezeIsLeftOnlyByReinstating) {
   node_.Send(SetParameter{Level::kWebPage, "", "retention.cumulative", "on", absl::nullopt, absl::nullopt});
   node_.Send(Freeze{"u1"});
