@@ -10,7 +10,20 @@ namespace sluice {
 
 absl::TimeZone ChinaStandardTime() { return absl::FixedTimeZone(8 * 60 * 60); }
 
-absl::CivilDay DayOf(absl::Time time) { return absl::ToCivilDay(time, ChinaStandardTime()); }
+absl::CivilDay DayOf(absl::Time time) {
+  constexpr int64_t kDay = 24 * 60 * 60;
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  if (seconds < 0 || seconds > int64_t{1} << 40) return absl::ToCivilDay(time, ChinaStandardTime());
+  // Every check asks, nearly always for the day that the last one asked for: a division instead of a calendar.
+  thread_local int64_t last_number = 0;
+  thread_local absl::CivilDay last_day(1970, 1, 1);
+  const int64_t number = (seconds + 8 * 60 * 60) / kDay;
+  if (number != last_number) {
+    last_day = absl::CivilDay(1970, 1, 1) + number;
+    last_number = number;
+  }
+  return last_day;
+}
 
 absl::Time StartOfDay(absl::CivilDay day) { return absl::FromCivil(day, ChinaStandardTime()); }
 

@@ -3,7 +3,9 @@
 #ifndef SLUICE_ENFORCEMENT_CHECK_H_
 #define SLUICE_ENFORCEMENT_CHECK_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -116,7 +118,34 @@ struct HttpHint {
   absl::string_view message;  // of static storage
 };
 
+// Names that nothing else keeps for as long as a decision lives: room for the usual ones in place, then the heap.
+class KeptNames {
+ public:
+  KeptNames() {}  // leaves the room as it is
+  KeptNames(const KeptNames&) = delete;
+  KeptNames& operator=(const KeptNames&) = delete;
+
+  // A copy of `name`, which stays where it is until this object goes.
+  absl::string_view Keep(absl::string_view name);
+  // Whether `name` is such a copy.
+  bool Holds(absl::string_view name) const;
+  void Clear() {
+    used_ = 0;
+    more_.clear();
+  }
+
+ private:
+  static constexpr size_t kRoom = 320;  // a host, or an account and a bucket, as long as they are in practice
+  size_t used_ = 0;
+  char room_[kRoom];
+  absl::InlinedVector<std::unique_ptr<std::string>, 1> more_;
+};
+
 struct Decision {
+  Decision() = default;
+  Decision(const Decision& other) { *this = other; }
+  Decision& operator=(const Decision& other);
+
   Verdict verdict = Verdict::kUnspecified;
   Reason reason = Reason::kUnspecified;
   Fault fault = Fault::kUnspecified;
@@ -139,8 +168,10 @@ struct Decision {
   Reason trial_reason = Reason::kUnspecified;
   std::string trial_rule_id;
   Dimension dimension = Dimension::kUnspecified;  // of the limit that decided, where one did
-  // Whom the check met, for the decision log: the resolved owner, bucket, key and host.
-  std::string owner, bucket, key, host;
+  // Whom the check met, for the decision log: the resolved owner, bucket, key and host. They view the names of the
+  // check where they can, which must outlive the decision and its copies; else `kept`.
+  absl::string_view owner, bucket, key, host;
+  KeptNames kept;
 };
 
 // One rule that Explain looked at.

@@ -1,6 +1,7 @@
 #include "enforcement/judge.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -77,6 +78,12 @@ absl::string_view EffectText(Effect effect) {
     default:
       return "提示 warned";
   }
+}
+
+// Whether `part` is a piece of the memory of `whole`.
+bool IsWithin(absl::string_view part, absl::string_view whole) {
+  const std::less_equal<> upto;  // of pointers into different arrays too
+  return upto(whole.data(), part.data()) && upto(part.data() + part.size(), whole.data() + whole.size());
 }
 
 std::string RuleLabel(const Rule& rule) {
@@ -378,10 +385,13 @@ void Judge::Conclude(Decision* decision) {
     auto& reasons = speaking == Effect::kWarn ? decision->warnings : decision->all_reasons;
     if (reasons.empty() || reasons.back() != finding.reason) reasons.push_back(finding.reason);
   }
-  decision->owner.assign(target_.owner.data(), target_.owner.size());
-  decision->bucket.assign(target_.bucket.data(), target_.bucket.size());
-  decision->key.assign(target_.key.data(), target_.key.size());
-  decision->host.assign(target_.host.data(), target_.host.size());
+  const auto name = [&](absl::string_view met, absl::string_view given, absl::string_view or_given) {
+    return IsWithin(met, given) || IsWithin(met, or_given) ? met : decision->kept.Keep(met);
+  };
+  decision->owner = name(target_.owner, input_.owner, input_.requester);
+  decision->bucket = name(target_.bucket, input_.bucket, {});
+  decision->key = name(target_.key, input_.key, input_.path);
+  decision->host = name(target_.host, input_.host, {});
   if (decision->verdict == Verdict::kAllow) decision->recheck_after_ms = absl::ToInt64Milliseconds(pack_.recheck_after);
   // Good for this once where tokens were counted, and where somebody has to be able to prove each single reading.
   if (!metered_ && !input_.take_lease && input_.principal == Principal::kUnspecified) {

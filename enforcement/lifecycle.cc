@@ -82,7 +82,7 @@ class Life {
     return outcome;
   }
 
-  std::vector<Segment> TakeSegments() { return std::move(segments_); }
+  absl::InlinedVector<Segment, 6> TakeSegments() { return std::move(segments_); }
 
  private:
   struct Frozen {
@@ -398,7 +398,7 @@ class Life {
   absl::Time now_ = absl::InfinitePast();
   absl::Time arrived_at_ = absl::InfinitePast();  // of the event being taken
   bool written_ = false;
-  std::vector<Segment> segments_;
+  absl::InlinedVector<Segment, 6> segments_;
 
   bool opened_ = false, paid_ = false, payment_pending_ = false, backup_ = false;
   absl::optional<absl::Time> withheld_;

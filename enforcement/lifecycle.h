@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "enforcement/check.h"
@@ -36,7 +37,7 @@ struct Segment {
 };
 
 struct Timeline {
-  std::vector<Segment> segments;  // in order of time
+  absl::InlinedVector<Segment, 6> segments;  // in order of time
 
   // nullptr before the account was opened.
   const Segment* At(absl::Time t) const;

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <random>
 
@@ -50,6 +51,19 @@ bool DropPort(absl::string_view* host) {
 
 bool HasEmptyLabel(absl::string_view host) { return absl::StartsWith(host, ".") || absl::StrContains(host, ".."); }
 
+// What a byte means for a host.
+enum HostByte : uint8_t { kUpper = 1, kBeyondAscii = 2, kBlank = 4 };
+constexpr std::array<uint8_t, 256> HostBytes() {
+  std::array<uint8_t, 256> bytes{};
+  for (size_t c = 0; c < 256; ++c) {
+    if (c >= 'A' && c <= 'Z') bytes[c] = kUpper;
+    if (c >= 0x80) bytes[c] = kBeyondAscii;
+    if (c <= 0x20 || c == 0x7f || c == '/') bytes[c] = kBlank;
+  }
+  return bytes;
+}
+constexpr std::array<uint8_t, 256> kHostBytes = HostBytes();
+
 // UTS 46 mapping and punycode. Only for hosts with a byte beyond ASCII: libidn2 allocates and takes microseconds.
 absl::StatusOr<absl::string_view> IdnToAscii(absl::string_view host, std::string* buffer) {
   if (!IsUtf8(host)) return HostError("want UTF-8", host);
@@ -71,20 +85,16 @@ absl::StatusOr<absl::string_view> CanonicalHost(absl::string_view host, std::str
   if (!DropPort(&host)) return HostError("want a port of digits after the colon", given);
   if (absl::EndsWith(host, ".")) host.remove_suffix(1);
   if (host.empty()) return HostError("want a name", given);
-  bool upper = false, beyond_ascii = false, blank = false;
-  for (char c : host) {
-    upper |= absl::ascii_isupper(c);
-    beyond_ascii |= static_cast<unsigned char>(c) >= 0x80;
-    blank |= static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || c == '/';
-  }
-  if (blank) return HostError("want a name without blanks, slashes or control characters", given);
-  if (beyond_ascii) {
+  uint8_t met = 0;
+  for (char c : host) met |= kHostBytes[static_cast<unsigned char>(c)];
+  if ((met & kBlank) != 0) return HostError("want a name without blanks, slashes or control characters", given);
+  if ((met & kBeyondAscii) != 0) {
     absl::StatusOr<absl::string_view> ascii = IdnToAscii(host, buffer);
     if (!ascii.ok()) return ascii;
     host = *ascii;
     // UTS 46 maps the ideographic full stop to ".", so a trailing one shows only now.
     if (absl::EndsWith(host, ".")) host.remove_suffix(1);
-  } else if (upper) {
+  } else if ((met & kUpper) != 0) {
     buffer->assign(host.data(), host.size());
     absl::AsciiStrToLower(buffer);
     host = *buffer;
@@ -94,22 +104,26 @@ absl::StatusOr<absl::string_view> CanonicalHost(absl::string_view host, std::str
   return host;
 }
 
-absl::string_view PercentDecode(absl::string_view text, std::string* buffer) {
-  if (!absl::StrContains(text, '%')) return text;
-  buffer->clear();
-  buffer->reserve(text.size());
+absl::string_view PercentDecodeTo(absl::string_view text, char* room) {
+  char* out = room;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '%' && i + 2 < text.size()) {
       const int high = HexValue(text[i + 1]), low = HexValue(text[i + 2]);
       if (high >= 0 && low >= 0) {
-        buffer->push_back(static_cast<char>(high << 4 | low));
+        *out++ = static_cast<char>(high << 4 | low);
         i += 2;
         continue;
       }
     }
-    buffer->push_back(text[i]);
+    *out++ = text[i];
   }
-  return *buffer;
+  return {room, static_cast<size_t>(out - room)};
+}
+
+absl::string_view PercentDecode(absl::string_view text, std::string* buffer) {
+  if (!absl::StrContains(text, '%')) return text;
+  buffer->resize(text.size());
+  return PercentDecodeTo(text, &(*buffer)[0]);
 }
 
 absl::string_view KeyOfPath(absl::string_view path, std::string* buffer) {
@@ -157,7 +171,33 @@ AddressBlock AddressBlock::Widened(uint8_t n) const {
   return wide;
 }
 
+namespace {
+
+// Four decimal numbers without leading zeros, as inet_pton takes them; false for all else. Most addresses of checks.
+bool ParseDotted(absl::string_view text, uint8_t* bytes) {
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  for (int i = 0; i < 4; ++i) {
+    if (i > 0 && (p == end || *p++ != '.')) return false;
+    const char* const start = p;
+    unsigned number = 0;
+    while (p != end && *p >= '0' && *p <= '9' && p - start < 4)
+      number = number * 10 + static_cast<unsigned>(*p++ - '0');
+    if (p == start || number > 255 || (*start == '0' && p - start > 1)) return false;
+    bytes[i] = static_cast<uint8_t>(number);
+  }
+  return p == end;
+}
+
+}  // namespace
+
 absl::optional<AddressBlock> ParseAddress(absl::string_view text) {
+  AddressBlock dotted;
+  if (ParseDotted(text, dotted.bytes.data())) {
+    dotted.v4 = true;
+    dotted.bits = 32;
+    return dotted;
+  }
   char literal[INET6_ADDRSTRLEN];
   if (text.empty() || text.size() >= sizeof(literal)) return absl::nullopt;
   std::memcpy(literal, text.data(), text.size());
@@ -202,10 +242,16 @@ std::string FormatAddressBlock(const AddressBlock& block) {
   return block.single() ? std::string(literal) : absl::StrCat(literal, "/", block.bits);
 }
 
-std::string CanonicalDigest(absl::string_view algorithm, absl::string_view digest) {
+absl::string_view LowerCase(absl::string_view text, std::string* buffer) {
+  if (std::none_of(text.begin(), text.end(), absl::ascii_isupper)) return text;
+  *buffer = absl::AsciiStrToLower(text);
+  return *buffer;
+}
+
+absl::string_view CanonicalDigest(absl::string_view algorithm, absl::string_view digest, std::string* buffer) {
   const bool hex = absl::EqualsIgnoreCase(algorithm, "md5") || absl::StartsWithIgnoreCase(algorithm, "sha") ||
                    absl::StartsWithIgnoreCase(algorithm, "crc") || absl::StartsWithIgnoreCase(algorithm, "blake");
-  return hex ? absl::AsciiStrToLower(digest) : std::string(digest);
+  return hex ? LowerCase(digest, buffer) : digest;
 }
 
 namespace {
@@ -337,7 +383,7 @@ absl::StatusOr<Subject> CanonicalSubject(const Subject& given) {
       return absl::InvalidArgumentError("subject.hash: want both algorithm and digest");
     }
     absl::AsciiStrToLower(&subject.hash.algorithm);
-    subject.hash.digest = CanonicalDigest(subject.hash.algorithm, subject.hash.digest);
+    subject.hash.digest = std::string(CanonicalDigest(subject.hash.algorithm, given.hash.digest, &buffer));
   } else if (!subject.host.empty()) {
     const absl::StatusOr<absl::string_view> host = CanonicalHost(given.host, &buffer);
     if (!host.ok()) return absl::Status(host.status().code(), absl::StrCat("subject.", host.status().message()));

@@ -21,6 +21,8 @@ absl::StatusOr<absl::string_view> CanonicalHost(absl::string_view host, std::str
 
 // Percent-decoded once; a malformed escape is taken as it stands. Views `*buffer`, or `text` where nothing is escaped.
 absl::string_view PercentDecode(absl::string_view text, std::string* buffer);
+// The same into `room`, which has text.size() bytes. Does not allocate.
+absl::string_view PercentDecodeTo(absl::string_view text, char* room);
 
 // The key that `path` names: percent-decoded, one leading "/" dropped, nothing else normalised.
 absl::string_view KeyOfPath(absl::string_view path, std::string* buffer);
@@ -44,8 +46,10 @@ absl::optional<AddressBlock> ParseAddress(absl::string_view text);
 absl::optional<AddressBlock> ParseAddressBlock(absl::string_view text);
 std::string FormatAddressBlock(const AddressBlock& block);
 
-// Hex digests in lower case, others as they are.
-std::string CanonicalDigest(absl::string_view algorithm, absl::string_view digest);
+// ASCII in lower case. Views `*buffer`, or `text` where nothing is upper case.
+absl::string_view LowerCase(absl::string_view text, std::string* buffer);
+// Hex digests in lower case, others as they are. Views `*buffer`, or `digest`.
+absl::string_view CanonicalDigest(absl::string_view algorithm, absl::string_view digest, std::string* buffer);
 
 struct Hash128 {
   uint64_t low = 0;

@@ -1,6 +1,7 @@
 #include "enforcement/target.h"
 
-#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
 
 namespace sluice {
 
@@ -9,18 +10,44 @@ void Target::Resolve(const CheckInput& input, const Policy& policy, absl::Time n
   bucket = input.bucket;
   key = input.key;
   version_id = input.version_id;
-  path = PercentDecode(input.path, &path_buffer_);
+  if (!requester.empty()) requester_hash = SubjectHash(SubjectKind::kAccount, requester);
+  ResolvePath(input.path);
   if (!input.host.empty()) {
     const absl::StatusOr<absl::string_view> canonical = CanonicalHost(input.host, &host_buffer_);
     // A host that has no one form is nobody's: it is looked up as it came, and nothing is bound to it.
     host = canonical.ok() ? *canonical : input.host;
+    host_hash = SubjectHash(SubjectKind::kHost, host);
     domain = policy.FindDomain(host, now);
   }
   if (bucket.empty()) {
     // A key that comes without its bucket is one of the host's: what is set on the object meets it all the same.
     if (domain != nullptr) bucket = domain->bucket;
-    if (key.empty()) key = KeyOfPath(input.path, &key_buffer_);
+    if (key.empty()) key = absl::StripPrefix(path, "/");
   }
+  if (!bucket.empty()) bucket_hash = SubjectHash(SubjectKind::kBucket, bucket);
+  ResolveOwner(input, policy, now);
+  by_owner = input.principal == Principal::kLifecycle || (!requester.empty() && requester == owner);
+
+  AddOwnerProbes();
+  if (!requester.empty() && requester != owner) Add(Via::kRequester, SubjectKind::kAccount, requester_hash);
+  AddResourceProbes(policy);
+  AddHashProbes(input);
+  if (!host.empty()) AddHostProbes(policy);
+  address = ParseAddress(input.client_ip);
+  if (address) AddAddressProbes(policy);
+}
+
+void Target::ResolvePath(absl::string_view given) {
+  if (!absl::StrContains(given, '%')) {
+    path = given;
+  } else if (given.size() <= kPathRoom) {
+    path = PercentDecodeTo(given, path_room_);
+  } else {
+    path = PercentDecode(given, &path_buffer_);
+  }
+}
+
+void Target::ResolveOwner(const CheckInput& input, const Policy& policy, absl::Time now) {
   owner = input.owner;
   bucket_known = !owner.empty();
   if (owner.empty() && !bucket.empty()) {
@@ -31,20 +58,13 @@ void Target::Resolve(const CheckInput& input, const Policy& policy, absl::Time n
   }
   if (owner.empty() && domain != nullptr) owner = domain->account;
   if (input.owner.empty() && input.bucket.empty() && input.host.empty()) owner = requester;
-  by_owner = input.principal == Principal::kLifecycle || (!requester.empty() && requester == owner);
-
-  if (!owner.empty()) probes.push_back({Via::kOwner, SubjectHash(SubjectKind::kAccount, owner)});
-  if (!requester.empty() && requester != owner) {
-    probes.push_back({Via::kRequester, SubjectHash(SubjectKind::kAccount, requester)});
+  if (owner.empty()) return;
+  if (owner == requester) {
+    owner = requester;  // whose text the caller keeps
+    owner_hash = requester_hash;
+  } else {
+    owner_hash = SubjectHash(SubjectKind::kAccount, owner);
   }
-  AddResourceProbes(policy);
-  for (const HashView& hash : input.hashes) {
-    probes.push_back({Via::kHash, SubjectHash(SubjectKind::kHash, absl::AsciiStrToLower(hash.algorithm),
-                                              CanonicalDigest(hash.algorithm, hash.digest))});
-  }
-  if (!host.empty()) AddHostProbes(policy);
-  address = ParseAddress(input.client_ip);
-  if (address) AddAddressProbes(policy);
 }
 
 void Target::ResolveCopySource(const CheckInput& input, const Policy& policy, absl::Time now) {
@@ -52,40 +72,55 @@ void Target::ResolveCopySource(const CheckInput& input, const Policy& policy, ab
   bucket = input.copy_source.bucket;
   key = input.copy_source.key;
   version_id = input.copy_source.version_id;
+  if (!bucket.empty()) bucket_hash = SubjectHash(SubjectKind::kBucket, bucket);
   if (const Bucket* bound = policy.FindBucket(bucket, now)) owner = bound->account;
+  if (!owner.empty()) owner_hash = SubjectHash(SubjectKind::kAccount, owner);
   by_owner = input.principal == Principal::kLifecycle || (!requester.empty() && requester == owner);
-  if (!owner.empty()) probes.push_back({Via::kOwner, SubjectHash(SubjectKind::kAccount, owner)});
+  AddOwnerProbes();
   AddResourceProbes(policy);
+}
+
+void Target::AddOwnerProbes() {
+  if (!owner.empty()) Add(Via::kOwner, SubjectKind::kAccount, owner_hash);
 }
 
 void Target::AddResourceProbes(const Policy& policy) {
   if (bucket.empty()) return;
-  const Hash128 bucket_hash = SubjectHash(SubjectKind::kBucket, bucket);
-  probes.push_back({Via::kBucket, bucket_hash});
+  Add(Via::kBucket, SubjectKind::kBucket, bucket_hash);
   if (key.empty()) return;
-  probes.push_back({Via::kObject, SubjectHash(SubjectKind::kObject, bucket, key)});
+  object_hash = SubjectHash(SubjectKind::kObject, bucket, key);
+  Add(Via::kObject, SubjectKind::kObject, object_hash);
   if (!version_id.empty()) {
-    probes.push_back({Via::kObject, SubjectHash(SubjectKind::kObjectVersion, bucket, key, version_id)});
+    Add(Via::kObject, SubjectKind::kObjectVersion, SubjectHash(SubjectKind::kObjectVersion, bucket, key, version_id));
   }
   if (!policy.HasPrefixes(bucket_hash)) return;
   for (size_t slash = key.find('/'); slash != absl::string_view::npos; slash = key.find('/', slash + 1)) {
-    probes.push_back({Via::kPrefix, SubjectHash(SubjectKind::kPrefix, bucket, key.substr(0, slash + 1))});
+    Add(Via::kPrefix, SubjectKind::kPrefix, SubjectHash(SubjectKind::kPrefix, bucket, key.substr(0, slash + 1)));
+  }
+}
+
+void Target::AddHashProbes(const CheckInput& input) {
+  std::string algorithm_buffer, digest_buffer;
+  for (const HashView& hash : input.hashes) {
+    const absl::string_view algorithm = LowerCase(hash.algorithm, &algorithm_buffer);
+    Add(Via::kHash, SubjectKind::kHash,
+        SubjectHash(SubjectKind::kHash, algorithm, CanonicalDigest(algorithm, hash.digest, &digest_buffer)));
   }
 }
 
 void Target::AddHostProbes(const Policy& policy) {
-  probes.push_back({Via::kHost, SubjectHash(SubjectKind::kHost, host)});
-  if (!path.empty()) probes.push_back({Via::kHost, SubjectHash(SubjectKind::kUrl, host, path)});
+  Add(Via::kHost, SubjectKind::kHost, host_hash);
+  if (!path.empty()) Add(Via::kHost, SubjectKind::kUrl, SubjectHash(SubjectKind::kUrl, host, path));
   if (!policy.HasHostsBelow()) return;
   for (size_t dot = host.find('.'); dot != absl::string_view::npos; dot = host.find('.', dot + 1)) {
-    probes.push_back({Via::kHost, SubjectHash(SubjectKind::kHostsBelow, host.substr(dot + 1))});
+    Add(Via::kHost, SubjectKind::kHostsBelow, SubjectHash(SubjectKind::kHostsBelow, host.substr(dot + 1)));
   }
 }
 
 void Target::AddAddressProbes(const Policy& policy) {
-  probes.push_back({Via::kAddress, SubjectHash(*address)});
+  Add(Via::kAddress, SubjectKind::kAddressBlock, SubjectHash(*address));
   for (const uint8_t bits : policy.BlockBits(address->v4)) {
-    probes.push_back({Via::kAddress, SubjectHash(address->Widened(bits))});
+    Add(Via::kAddress, SubjectKind::kAddressBlock, SubjectHash(address->Widened(bits)));
   }
 }
 

@@ -27,6 +27,7 @@ enum class Via : uint8_t {
 
 struct Probe {
   Via via;
+  SubjectKind kind;
   Hash128 hash;
 };
 
@@ -43,6 +44,8 @@ class Target {
   void ResolveCopySource(const CheckInput& input, const Policy& policy, absl::Time now);
 
   absl::string_view owner, requester, bucket, key, version_id, host, path;
+  // SubjectHash of owner, requester, bucket, bucket and key, host; of those that are not empty.
+  Hash128 owner_hash, requester_hash, bucket_hash, object_hash, host_hash;
   const Domain* domain = nullptr;
   absl::optional<AddressBlock> address;
   // The bucket is bound to somebody, or its owner is vouched for: not a name that anybody can make up.
@@ -53,11 +56,18 @@ class Target {
   absl::InlinedVector<Probe, 12> probes;
 
  private:
+  void ResolvePath(absl::string_view given);
+  void ResolveOwner(const CheckInput& input, const Policy& policy, absl::Time now);
+  void AddOwnerProbes();
   void AddResourceProbes(const Policy& policy);
+  void AddHashProbes(const CheckInput& input);
   void AddHostProbes(const Policy& policy);
   void AddAddressProbes(const Policy& policy);
+  void Add(Via via, SubjectKind kind, Hash128 hash) { probes.push_back({via, kind, hash}); }
 
-  std::string host_buffer_, path_buffer_, key_buffer_;
+  static constexpr size_t kPathRoom = 1024;
+  std::string host_buffer_, path_buffer_;
+  char path_room_[kPathRoom];
 };
 
 }  // namespace sluice

@@ -26,8 +26,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!again || again->bytes != block->bytes || again->bits != block->bits || again->v4 != block->v4) abort();
   }
   if (sluice::ParseAddress(text) && !sluice::ParseAddressBlock(text)) abort();
-  const std::string digest = sluice::CanonicalDigest("sha256", text);
-  if (sluice::CanonicalDigest("sha256", digest) != digest) abort();
+  std::string digest_buffer, again_buffer;
+  const absl::string_view digest = sluice::CanonicalDigest("sha256", text, &digest_buffer);
+  if (sluice::CanonicalDigest("sha256", digest, &again_buffer) != digest) abort();
   sluice::Subject subject;
   subject.host = std::string(text.substr(0, text.find('\0')));
   if (text.find('\0') != absl::string_view::npos) subject.path = std::string(text.substr(text.find('\0') + 1));
