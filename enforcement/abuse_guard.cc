@@ -10,9 +10,12 @@ namespace sluice {
 namespace {
 
 bool IsSandboxed(const Policy& policy, const Subject& subject, Moment now) {
-  const Policy::Rules* rules = policy.FindRules(KeyOf(subject).hash);
-  return rules != nullptr && std::any_of(rules->begin(), rules->end(),
-                                         [&](const Rule* rule) { return rule->automatic && rule->span.Holds(now); });
+  bool sandboxed = false;
+  ReadRules read;
+  const SubjectKey key = KeyOf(subject);
+  policy.ForEachRule(key.kind, key.hash, &read,
+                     [&](const Rule& rule) { sandboxed |= rule.automatic && rule.span.Holds(now); });
+  return sandboxed;
 }
 
 }  // namespace

@@ -6,16 +6,16 @@ void CountAccounts(const Policy& policy, const Moment& now, Census* census) {
   census->accounts.fill(0);
   census->deadlines_soon.fill(0);
   census->at = now.wall;
-  for (const auto& [name, account] : policy.all_accounts()) {
+  policy.ForEachAccount([&](const Account& account) {
     const Segment* segment = account.timeline.At(now.wall);
-    if (segment == nullptr) continue;
+    if (segment == nullptr) return;
     const auto state = static_cast<size_t>(segment->state);
-    if (state >= census->accounts.size()) continue;
+    if (state >= census->accounts.size()) return;
     ++census->accounts[state];
     if (segment->deadline && *segment->deadline > now.wall && *segment->deadline <= now.wall + kDeadlineSoon) {
       ++census->deadlines_soon[state];
     }
-  }
+  });
 }
 
 }  // namespace sluice

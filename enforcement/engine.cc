@@ -95,7 +95,29 @@ Decision Engine::Check(const CheckInput& input, Moment now) {
     decision.revision = policy->revision();
     return decision;
   }
-  return Judge(input, now, *policy, parts_, nullptr).Run(/*spend=*/true);
+  return Decide(input, now, *policy, /*spend=*/true, nullptr);
+}
+
+Decision Engine::Decide(const CheckInput& input, Moment now, const Policy& policy, bool spend,
+                        std::vector<ExplainStep>* steps) const {
+  Judge judge(input, now, policy, parts_, steps);
+  Decision decision = judge.Run(spend);
+  // What may be flagged and cannot be looked up is not let through.
+  if (judge.unreadable()) {
+    decision = CannotDecide(Reason::kNotReady, input);
+    decision.revision = policy.revision();
+  }
+  return decision;
+}
+
+void Engine::Prefetch(const CheckInput& input) const {
+  const PolicyIndex::Guard policy = index_->Read();
+  if (!input.owner.empty()) policy->PrefetchAccount(SubjectHash(SubjectKind::kAccount, input.owner));
+  if (!input.requester.empty()) policy->PrefetchAccount(SubjectHash(SubjectKind::kAccount, input.requester));
+  if (!input.host.empty()) policy->PrefetchDomain(SubjectHash(SubjectKind::kHost, input.host));
+  if (input.bucket.empty()) return;
+  policy->PrefetchBucket(SubjectHash(SubjectKind::kBucket, input.bucket));
+  if (!input.key.empty()) policy->PrefetchFlags(SubjectHash(SubjectKind::kObject, input.bucket, input.key));
 }
 
 Decision Engine::Explain(const CheckInput& input, Moment now, std::vector<ExplainStep>* steps) {
@@ -110,7 +132,7 @@ Decision Engine::Explain(const CheckInput& input, Moment now, std::vector<Explai
     decision.revision = policy->revision();
     return decision;
   }
-  return Judge(input, now, *policy, parts_, steps).Run(/*spend=*/false);
+  return Decide(input, now, *policy, /*spend=*/false, steps);
 }
 
 absl::Status Engine::Report(absl::string_view report_id, absl::Span<const UsageInput> usages, Moment now) {
@@ -151,9 +173,8 @@ void Engine::AddUsage(const UsageInput& usage, Moment now, LedgerRecord* record,
   // finds them; those of objects, addresses, blocks and wildcards, of which there is no end, only where a limit names
   // them.
   absl::InlinedVector<Hash128, 3> always;
-  const auto count = [&](SubjectKind kind, absl::string_view name, bool known, bool stores) {
+  const auto count = [&](absl::string_view name, Hash128 subject, bool known, bool stores) {
     if (name.empty()) return;
-    const Hash128 subject = SubjectHash(kind, name);
     always.push_back(subject);
     if (stores) {
       add(subject, known, Dimension::kStoredBytes, usage.stored_bytes_delta);
@@ -161,9 +182,9 @@ void Engine::AddUsage(const UsageInput& usage, Moment now, LedgerRecord* record,
     }
     add(subject, known, Dimension::kTrafficPerDay, std::max<int64_t>(usage.bytes_out, 0));
   };
-  count(SubjectKind::kAccount, target.owner, true, true);
-  count(SubjectKind::kBucket, target.bucket, target.bucket_known, true);
-  count(SubjectKind::kHost, target.host, target.domain != nullptr, false);
+  count(target.owner, target.owner_hash, true, true);
+  count(target.bucket, target.bucket_hash, target.bucket_known, true);
+  count(target.host, target.host_hash, target.domain != nullptr, false);
 
   const auto operation =
       static_cast<int>(usage.operation) < kOperationCount ? usage.operation : Operation::kUnspecified;
@@ -245,17 +266,20 @@ Description Engine::Describe(const Subject& subject, Moment now) const {
   description.revision = policy->revision();
   description.owner = std::string(target.owner);
   const auto add = [&](EntityKind kind, std::string id) { description.in_force.push_back({kind, std::move(id)}); };
+  ReadRules read;
   for (const Probe& probe : target.probes) {
-    const Policy::Rules* rules = policy->FindRules(probe.hash);
-    if (rules == nullptr) continue;
-    for (const Rule* rule : *rules) {
-      if (rule->span.Holds(now)) add(rule->kind, rule->id);
-    }
+    policy->ForEachRule(probe.kind, probe.hash, &read, [&](const Rule& rule) {
+      if (rule.span.Holds(now)) add(rule.kind, rule.id);
+    });
   }
   ForEachLimit(*policy, target, now.wall, ~OperationSet{0},
                [&](const LimitRule& limit, Hash128, Hash128) { add(EntityKind::kLimit, limit.id); });
   for (absl::string_view host = target.host; !host.empty();) {
-    if (policy->FindPermits(host) != nullptr) add(EntityKind::kPermits, std::string(host));
+    Subject named;
+    named.host = std::string(host);
+    if (policy->FindPermits(KeyOf(named).hash) != nullptr) {
+      add(EntityKind::kPermits, std::string(host));
+    }
     const size_t dot = host.find('.');
     host = dot == absl::string_view::npos ? absl::string_view() : host.substr(dot + 1);
   }
@@ -264,8 +288,8 @@ Description Engine::Describe(const Subject& subject, Moment now) const {
                              description.in_force.end());
   if (subject.account.empty()) return description;
 
-  const Account* account = policy->FindAccount(subject.account);
-  const Segment* segment = account == nullptr ? nullptr : account->timeline.At(now.wall);
+  const absl::optional<Account> account = policy->FindAccount(subject.account);
+  const Segment* segment = account ? account->timeline.At(now.wall) : nullptr;
   if (segment == nullptr) return description;
   description.state = segment->state;
   description.cause = segment->cause;

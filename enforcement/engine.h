@@ -14,14 +14,11 @@
 #include "enforcement/check.h"
 #include "enforcement/failure_policy.h"
 #include "enforcement/fleet_shares.h"
-#include "enforcement/left_right.h"
 #include "enforcement/limiter.h"
 #include "enforcement/pack.h"
-#include "enforcement/policy.h"
+#include "enforcement/policy_index.h"
 
 namespace sluice {
-
-using PolicyIndex = LeftRight<Policy>;
 
 // What the engine knows of its node. Plain configuration.
 struct NodeOptions {
@@ -85,6 +82,10 @@ class Engine {
   // Thread-safe; never blocks on a lock or on I/O. Spends tokens only where nothing denies and every limit has them.
   Decision Check(const CheckInput& input, Moment now);
 
+  // Brings what Check(input) will look up into the cache, without waiting: for a batch, called for each check before
+  // the first is decided. Thread-safe; changes no answer.
+  void Prefetch(const CheckInput& input) const;
+
   // The same decision in full detail, spending nothing and holding no lease. Appends every rule looked at, in order of
   // precedence, to `*steps`, which may be null. With now.wall in the past or the future: what the policy of today says
   // of that moment.
@@ -130,6 +131,9 @@ class Engine {
   // What `usage` changes in the ledger, and what it costs in rates.
   void AddUsage(const UsageInput& usage, Moment now, LedgerRecord* record, std::vector<Charge>* charges) const;
   void TellUsage(absl::Span<const UsageInput> usages, Moment now) const;
+
+  Decision Decide(const CheckInput& input, Moment now, const Policy& policy, bool spend,
+                  std::vector<ExplainStep>* steps) const;
 
   const PolicyIndex* const index_;
   const StaticShares static_shares_;

@@ -121,15 +121,16 @@ Decision Judge::Run(bool spend) {
   target_.Resolve(input_, policy_, now_.wall);
   JudgeRules(target_, judged_, /*source=*/false);
   if (operation_ == Operation::kDeleteBucket) JudgeEvidenceInside();
-  JudgeStanding(target_.owner, judged_, "owner");
+  JudgeStanding(target_.owner, target_.owner_hash, judged_, "owner");
   if (!target_.requester.empty() && target_.requester != target_.owner) {
-    JudgeStanding(target_.requester, judged_, "requester");
+    JudgeStanding(target_.requester, target_.requester_hash, judged_, "requester");
   }
   if (input_.copy_source.set) {
     Target source;
     source.ResolveCopySource(input_, policy_, now_.wall);
     JudgeRules(source, Operation::kDownload, /*source=*/true);
-    if (!source.owner.empty()) JudgeStanding(source.owner, Operation::kDownload, "owner of the copy's source");
+    if (!source.owner.empty())
+      JudgeStanding(source.owner, source.owner_hash, Operation::kDownload, "owner of the copy's source");
   }
   JudgePermits();
   JudgeTestDomain();
@@ -140,7 +141,7 @@ Decision Judge::Run(bool spend) {
 
   Decision decision;
   decision.revision = policy_.revision();
-  if (!Denied()) JudgeRates(spend, &decision);
+  if (!Denied() && !unreadable_) JudgeRates(spend, &decision);
   Conclude(&decision);
   if (steps_ != nullptr) FinishSteps();
   return decision;
@@ -149,34 +150,37 @@ Decision Judge::Run(bool spend) {
 void Judge::JudgeRules(const Target& target, Operation judged, bool source) {
   absl::InlinedVector<const Rule*, 8> seen;
   for (const Probe& probe : target.probes) {
-    const Policy::Rules* rules = policy_.FindRules(probe.hash);
-    if (rules == nullptr) continue;
-    for (const Rule* rule : *rules) {
-      if (!rule->span.Holds(now_) || std::find(seen.begin(), seen.end(), rule) != seen.end()) continue;
-      seen.push_back(rule);
-      trying_ = rule->trial;
-      switch (rule->kind) {
-        case EntityKind::kOrder:
-          JudgeOrder(*rule, source ? Operation::kDownload : operation_);
-          break;
-        case EntityKind::kFlag:
-          if (IsManageReadOrPay(judged)) break;
-          if (IsExcepted(*rule, target)) {
-            Note(rule->category->reason, RuleLabel(*rule), false, rule->clause,
-                 "此对象已获例外，不受该标记限制。 An exception lets this subject pass under the flag.");
-            break;
-          }
-          JudgeFlag(*rule, probe.via, target, judged);
-          if (!source && rule->severity == Severity::kCritical) JudgeEvidence(*rule, probe.via, judged);
-          break;
-        case EntityKind::kHold:
-          if (!source) JudgeEvidence(*rule, probe.via, judged);
-          break;
-        default:
-          if (!source && !IsManageReadOrPay(judged)) JudgeRestriction(*rule, judged);
-          break;
+    const bool known = policy_.ForEachRule(probe.kind, probe.hash, &read_, [&](const Rule& rule) {
+      if (!rule.span.Holds(now_) || std::find(seen.begin(), seen.end(), &rule) != seen.end()) return;
+      seen.push_back(&rule);
+      trying_ = rule.trial;
+      JudgeRule(rule, probe.via, target, judged, source);
+    });
+    if (!known) unreadable_ = true;
+  }
+}
+
+void Judge::JudgeRule(const Rule& rule, Via via, const Target& target, Operation judged, bool source) {
+  switch (rule.kind) {
+    case EntityKind::kOrder:
+      JudgeOrder(rule, source ? Operation::kDownload : operation_);
+      break;
+    case EntityKind::kFlag:
+      if (IsManageReadOrPay(judged)) break;
+      if (IsExcepted(rule, target)) {
+        Note(rule.category->reason, RuleLabel(rule), false, rule.clause,
+             "此对象已获例外，不受该标记限制。 An exception lets this subject pass under the flag.");
+        break;
       }
-    }
+      JudgeFlag(rule, via, target, judged);
+      if (!source && rule.severity == Severity::kCritical) JudgeEvidence(rule, via, judged);
+      break;
+    case EntityKind::kHold:
+      if (!source) JudgeEvidence(rule, via, judged);
+      break;
+    default:
+      if (!source && !IsManageReadOrPay(judged)) JudgeRestriction(rule, judged);
+      break;
   }
   trying_ = false;
 }
@@ -274,10 +278,11 @@ void Judge::JudgeRestriction(const Rule& rule, Operation judged) {
   if (rule.victim) finding.fault = Fault::kThirdParty;
 }
 
-void Judge::JudgeStanding(absl::string_view name, Operation judged, absl::string_view whose) {
-  const Account* account = name.empty() ? nullptr : policy_.FindAccount(name);
+void Judge::JudgeStanding(absl::string_view name, Hash128 hash, Operation judged, absl::string_view whose) {
+  if (steps_ == nullptr && !name.empty() && policy_.PlainlyPermits(hash, judged, now_)) return;
+  const absl::optional<Account> account = name.empty() ? absl::nullopt : policy_.FindAccount(hash);
   const Segment* segment = nullptr;
-  Permission permission = account == nullptr ? Permission::kAllow : account->timeline.Permits(judged, now_, &segment);
+  Permission permission = account ? account->timeline.Permits(judged, now_, &segment) : Permission::kAllow;
   if (segment == nullptr) {
     Add(Reason::kUnknownAccount, Effect::kWarn);
     return;
@@ -376,8 +381,11 @@ void Judge::Conclude(Decision* decision) {
   const Effect speaking = decision->verdict == Verdict::kDeny       ? Effect::kDeny
                           : decision->verdict == Verdict::kThrottle ? Effect::kThrottle
                                                                     : Effect::kWarn;
-  // Stable: of owner and requester, of filing and test domain, the first one found speaks.
-  std::stable_sort(findings_.begin(), findings_.end(), SpeaksBefore);
+  // Stable: of owner and requester, of filing and test domain, the first one found speaks. By insertion: there are few,
+  // and std::stable_sort allocates.
+  for (auto it = findings_.begin(); it != findings_.end(); ++it) {
+    std::rotate(std::upper_bound(findings_.begin(), it, *it, SpeaksBefore), it, it + 1);
+  }
   const Finding* first = nullptr;
   for (const Finding& finding : findings_) {
     if (finding.effect != speaking) continue;

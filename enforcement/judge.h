@@ -43,6 +43,8 @@ class Judge {
 
   // The decision; with `spend`, tokens are taken and a lease is held where everything allows it.
   Decision Run(bool spend);
+  // Whether something that bears on the decision could not be read. REQUIRES: Run was called. Nothing was spent then.
+  bool unreadable() const { return unreadable_; }
 
  private:
   struct Applicable {
@@ -60,12 +62,13 @@ class Judge {
 
   // judge.cc: what is prohibited, and the account's standing.
   void JudgeRules(const Target& target, Operation judged, bool source);
+  void JudgeRule(const Rule& rule, Via via, const Target& target, Operation judged, bool source);
   void JudgeFlag(const Rule& rule, Via via, const Target& target, Operation judged);
   void JudgeEvidence(const Rule& rule, Via via, Operation judged);
   void JudgeEvidenceInside();
   void JudgeOrder(const Rule& rule, Operation operation);
   void JudgeRestriction(const Rule& rule, Operation judged);
-  void JudgeStanding(absl::string_view account, Operation judged, absl::string_view whose);
+  void JudgeStanding(absl::string_view account, Hash128 hash, Operation judged, absl::string_view whose);
   void JudgeTerms();
   void JudgeMaintenance();
   bool IsExcepted(const Rule& rule, const Target& target) const;
@@ -74,7 +77,9 @@ class Judge {
   void JudgePermits();
   void JudgeTestDomain();
   enum class Standing : uint8_t { kInvalid, kOutdated, kValid };
-  Standing PermitStanding(absl::string_view kind) const;
+  // Of the nearest record of `kind` among `records`, those of the host and of the names above it, nearest first.
+  using PermitRecords = absl::InlinedVector<const HostPermits*, 4>;
+  Standing PermitStanding(const PermitRecords& records, absl::string_view kind) const;
   void NoteRegistry(absl::string_view registry, absl::string_view account);
 
   // judge_limits.cc: what is used too much.
@@ -126,6 +131,8 @@ class Judge {
   Operation judged_;
   absl::string_view region_;
   Target target_;
+  ReadRules read_;  // findings view them
+  bool unreadable_ = false;
   absl::InlinedVector<Finding, 8> findings_;
   absl::InlinedVector<Applicable, 8> limits_;
   absl::InlinedVector<Sandbox, 2> sandboxes_;

@@ -123,7 +123,7 @@ void Judge::JudgeQuotas() {
   if (domain != nullptr && domain->test && carries_traffic && input_.principal != Principal::kModeration) {
     metered_ = true;
     const int64_t allowance = policy_.parameters().NumberAt("test_domain.bytes_per_day", domain->account, now_.wall);
-    const Hash128 host = SubjectHash(SubjectKind::kHost, target_.host);
+    const Hash128 host = target_.host_hash;
     if (traffic(HeldKey(host, Dimension::kTrafficPerDay)) >= allowance) {
       Add(Reason::kQuotaExceeded, Effect::kDeny, pack_.test_domain_clause);
     }

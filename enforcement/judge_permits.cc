@@ -10,35 +10,37 @@ namespace {
 
 constexpr absl::string_view kMainland = "cn";
 
-// Calls `visit` with the records of `host`, then of each name above it, nearest first, until it returns true.
-template <typename Visit>
-void ForEachHostUpwards(const Policy& policy, absl::string_view host, const Visit& visit) {
-  std::string wildcard;
-  const HostPermits* permits = policy.FindPermits(host);
-  if (permits != nullptr && visit(*permits)) return;
+// The records of `host`, then of each name above it, nearest first.
+absl::InlinedVector<const HostPermits*, 4> RecordsUpwards(const Policy& policy, absl::string_view host,
+                                                          Hash128 host_hash) {
+  absl::InlinedVector<const HostPermits*, 4> records;
+  const auto add = [&](Hash128 name) {
+    if (const HostPermits* permits = policy.FindPermits(name)) records.push_back(permits);
+  };
+  auto dots = static_cast<size_t>(std::count(host.begin(), host.end(), '.'));
+  if (policy.HasPermits(dots, /*wildcard=*/false)) add(host_hash);
   for (size_t dot = host.find('.'); dot != absl::string_view::npos; dot = host.find('.', dot + 1)) {
-    wildcard.assign("*").append(host.data() + dot, host.size() - dot);
-    for (const absl::string_view name : {absl::string_view(wildcard), host.substr(dot + 1)}) {
-      permits = policy.FindPermits(name);
-      if (permits != nullptr && visit(*permits)) return;
-    }
+    const absl::string_view above = host.substr(dot + 1);
+    // "*.x" has as many dots as the name that it is above.
+    if (policy.HasPermits(dots, /*wildcard=*/true)) add(SubjectHash(SubjectKind::kHostsBelow, above));
+    if (policy.HasPermits(--dots, /*wildcard=*/false)) add(SubjectHash(SubjectKind::kHost, above));
   }
+  return records;
 }
 
 bool IsIcp(absl::string_view kind) { return kind == "icp-filing" || kind == "icp-licence"; }
 
 }  // namespace
 
-Judge::Standing Judge::PermitStanding(absl::string_view kind) const {
+Judge::Standing Judge::PermitStanding(const PermitRecords& records, absl::string_view kind) const {
   // The nearest record counts, whatever it says. While a record written ahead may not have begun yet, what stood before
   // it counts too, and the worse of the two holds.
   Standing worst = Standing::kValid;
-  bool recorded = false;
-  ForEachHostUpwards(policy_, target_.host, [&](const HostPermits& permits) {
-    const auto it = permits.by_kind.find(kind);
-    if (it == permits.by_kind.end()) return false;
-    recorded = true;
-    it->second.ForEachPossible(now_, [&](const Permit* permit) {
+  for (const HostPermits* record : records) {
+    const Dated<Permit>* dated = record->Find(kind);
+    if (dated == nullptr) continue;
+    bool recorded = true;
+    dated->ForEachPossible(now_, [&](const Permit* permit) {
       if (permit == nullptr) {
         recorded = false;
         return;
@@ -50,9 +52,9 @@ Judge::Standing Judge::PermitStanding(absl::string_view kind) const {
       }
       worst = std::min(worst, standing);
     });
-    return recorded;
-  });
-  return recorded ? worst : Standing::kInvalid;
+    if (recorded) return worst;
+  }
+  return Standing::kInvalid;
 }
 
 void Judge::NoteRegistry(absl::string_view registry, absl::string_view account) {
@@ -75,24 +77,26 @@ void Judge::JudgePermits() {
   }
   if (policy_.parameters().ValueAt("permit.check", domain->account, now_.wall) != "on") return;
 
+  const PermitRecords records = RecordsUpwards(policy_, target_.host, target_.host_hash);
   // Of the two icp permits one that is valid is enough.
-  Standing worst = std::max(PermitStanding("icp-filing"), PermitStanding("icp-licence"));
+  Standing worst = PermitStanding(records, "icp-filing");
+  if (worst != Standing::kValid) worst = std::max(worst, PermitStanding(records, "icp-licence"));
   NoteRegistry("icp", domain->account);
-  ForEachHostUpwards(policy_, target_.host, [&](const HostPermits& permits) {
+  for (const HostPermits* record : records) {
     bool classified = true;
-    permits.required.ForEachPossible(now_, [&](const std::vector<std::string>* required) {
+    record->required.ForEachPossible(now_, [&](const std::vector<std::string>* required) {
       if (required == nullptr) {
         classified = false;
         return;
       }
       for (const std::string& kind : *required) {
-        worst =
-            std::min(worst, PermitStanding(kind));  // asked for by name: one icp permit does not make good the other
+        // Asked for by name: one icp permit does not make good the other.
+        worst = std::min(worst, PermitStanding(records, kind));
         if (!IsIcp(kind)) NoteRegistry(kind, domain->account);
       }
     });
-    return classified;
-  });
+    if (classified) break;
+  }
   if (worst == Standing::kInvalid) Add(Reason::kPermitInvalid, Effect::kDeny);
   if (worst == Standing::kOutdated) Add(Reason::kPermitOutdated, Effect::kWarn);
 }

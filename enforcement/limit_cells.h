@@ -70,16 +70,16 @@ void ForEachLimit(const Policy& policy, const Target& target, absl::Time now, Op
     }
   };
   if (!target.owner.empty() && policy.HasLimits(LimitScope::kAccount)) {
-    visit_scope(LimitScope::kAccount, true, {SubjectHash(SubjectKind::kAccount, target.owner)});
+    visit_scope(LimitScope::kAccount, true, {target.owner_hash});
   }
   if (!target.bucket.empty() && policy.HasLimits(LimitScope::kBucket)) {
-    visit_scope(LimitScope::kBucket, target.bucket_known, {SubjectHash(SubjectKind::kBucket, target.bucket)});
+    visit_scope(LimitScope::kBucket, target.bucket_known, {target.bucket_hash});
   }
   if (!target.bucket.empty() && !target.key.empty() && policy.HasLimits(LimitScope::kObject)) {
-    visit_scope(LimitScope::kObject, false, {SubjectHash(SubjectKind::kObject, target.bucket, target.key)});
+    visit_scope(LimitScope::kObject, false, {target.object_hash});
   }
   if (!target.host.empty() && policy.HasLimits(LimitScope::kDomain)) {
-    absl::InlinedVector<Hash128, 4> subjects = {SubjectHash(SubjectKind::kHost, target.host)};
+    absl::InlinedVector<Hash128, 4> subjects = {target.host_hash};
     if (policy.HasHostsBelow()) {
       for (size_t dot = target.host.find('.'); dot != absl::string_view::npos; dot = target.host.find('.', dot + 1)) {
         subjects.push_back(SubjectHash(SubjectKind::kHostsBelow, target.host.substr(dot + 1)));
@@ -88,7 +88,7 @@ void ForEachLimit(const Policy& policy, const Target& target, absl::Time now, Op
     visit_scope(LimitScope::kDomain, false, subjects);
   }
   if (target.address && policy.HasLimits(LimitScope::kClientIp)) {
-    absl::InlinedVector<Hash128, 4> subjects = {SubjectHash(*target.address)};
+    absl::InlinedVector<Hash128, 4> subjects = {target.address_hash};
     for (const uint8_t bits : policy.BlockBits(target.address->v4)) {
       subjects.push_back(SubjectHash(target.address->Widened(bits)));
     }

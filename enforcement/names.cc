@@ -7,15 +7,19 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <random>
 
+#include "absl/base/const_init.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
 #include "enforcement/check.h"
 
 namespace sluice {
@@ -260,24 +264,29 @@ struct Secret {
   alignas(64) unsigned char bytes[XXH3_SECRET_SIZE_MIN + 56];
 };
 
-// Of an earlier process, waiting for the first use.
-std::string& AdoptedSecret() {
-  static std::string adopted;
-  return adopted;
+absl::Mutex secret_mutex(absl::kConstInit);
+Secret secret_room ABSL_GUARDED_BY(secret_mutex);
+// Points to the room once it is filled, for good.
+std::atomic<const Secret*> process_secret{nullptr};
+
+// Fills the room with `bytes`, or at random. Returns what it holds from now on.
+const Secret& FillSecret(absl::string_view bytes) {
+  absl::MutexLock lock(&secret_mutex);
+  const Secret* filled = process_secret.load(std::memory_order_acquire);
+  if (filled != nullptr) return *filled;
+  if (!bytes.empty()) {
+    std::memcpy(secret_room.bytes, bytes.data(), sizeof(secret_room.bytes));
+  } else {
+    std::random_device device;
+    for (unsigned char& byte : secret_room.bytes) byte = static_cast<unsigned char>(device());
+  }
+  process_secret.store(&secret_room, std::memory_order_release);
+  return secret_room;
 }
 
 const Secret& ProcessSecret() {
-  static const Secret secret = [] {
-    Secret drawn;
-    if (const std::string& adopted = AdoptedSecret(); adopted.size() == sizeof(drawn.bytes)) {
-      std::memcpy(drawn.bytes, adopted.data(), sizeof(drawn.bytes));
-      return drawn;
-    }
-    std::random_device device;
-    for (unsigned char& byte : drawn.bytes) byte = static_cast<unsigned char>(device());
-    return drawn;
-  }();
-  return secret;
+  const Secret* const secret = process_secret.load(std::memory_order_acquire);
+  return secret != nullptr ? *secret : FillSecret({});
 }
 
 }  // namespace
@@ -288,8 +297,7 @@ std::string HashSecret() {
 
 bool AdoptHashSecret(absl::string_view secret) {
   if (secret.size() != sizeof(Secret::bytes)) return false;
-  AdoptedSecret() = std::string(secret);
-  return HashSecret() == secret;
+  return std::memcmp(FillSecret(secret).bytes, secret.data(), secret.size()) == 0;
 }
 
 Hash128 SubjectHash(SubjectKind kind, absl::string_view a, absl::string_view b, absl::string_view c) {

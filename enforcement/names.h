@@ -74,16 +74,17 @@ enum class SubjectKind : uint8_t {
   kUrl,            // host, decoded path
   kAddressBlock,
 };
+inline constexpr int kSubjectKindCount = 11;
 
-// The key of a subject in the index: XXH3-128 of kind and names, under a secret drawn at random for each process, so
-// that nobody can prepare two names with one key. Stored by the usage store alone, beside the secret, for its owner's
-// eyes only. Thread-safe; does not allocate below 6 kB of names.
+// The key of a subject in the index: XXH3-128 of kind and names, under a secret drawn at random for each node, so
+// that nobody can prepare two names with one key. Stored beside the secret alone, by the policy's store and the usage
+// store, for their owner's eyes only. Thread-safe; does not allocate below 6 kB of names.
 Hash128 SubjectHash(SubjectKind kind, absl::string_view a, absl::string_view b = {}, absl::string_view c = {});
 Hash128 SubjectHash(const AddressBlock& block);
 // The secret, drawn if it was not yet. Whoever knows it can prepare two names with one key.
 std::string HashSecret();
 // Takes over the secret of an earlier process, whose keys are then this one's. False, and nothing changed, where this
-// process has another one already, or `secret` is none. Not thread-safe: call it before anything else here.
+// process has another one already, or `secret` is none. Thread-safe; call it before anything else here.
 bool AdoptHashSecret(absl::string_view secret);
 
 struct SubjectKey {

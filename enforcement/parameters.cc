@@ -91,6 +91,7 @@ void Parameters::Put(absl::string_view name, absl::string_view account, std::vec
 }
 
 const std::vector<ParameterValue>* Parameters::Find(absl::string_view name, absl::string_view account) const {
+  if (values_.empty()) return nullptr;
   const auto by_account = values_.find(name);
   if (by_account == values_.end()) return nullptr;
   const auto values = by_account->second.find(account);

@@ -5,28 +5,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "enforcement/calendar.h"
 
 namespace sluice {
 namespace {
-
-// Rules bite on arrival, or at their written time where that is later; what is past acts now (domain.md, section 7).
-absl::Time BitesAt(const StampedEvent& event) { return std::max(*event.event.effective_at, event.arrived_at); }
-bool IsAhead(const StampedEvent& event) { return *event.event.effective_at > event.arrived_at; }
-
-// Ends the newest of `pieces` at `t`, and drops those that were to begin later: a later event cuts off earlier ones.
-template <typename Piece, typename Until>
-void CutAt(absl::Time t, std::vector<std::unique_ptr<Piece>>* pieces, const Until& from_until) {
-  while (!pieces->empty()) {
-    auto [from, until] = from_until(pieces->back().get());
-    if (*from < t) {
-      *until = std::min(*until, t);
-      return;
-    }
-    pieces->pop_back();
-  }
-}
 
 // Removes `item` from a list in a map, and the list where it becomes empty.
 template <typename Map, typename Key, typename Item>
@@ -36,86 +18,6 @@ void EraseFrom(Map* map, const Key& key, const Item& item) {
   it->second.erase(std::remove(it->second.begin(), it->second.end(), item), it->second.end());
   if (it->second.empty()) map->erase(it);
 }
-
-// What a rule's events make of it, newest last.
-class RuleCompiler {
- public:
-  RuleCompiler(const Entity& entity, const Pack& pack) : entity_(entity), pack_(pack) {}
-
-  void Compile(std::vector<std::unique_ptr<Rule>>* rules, std::vector<Subject>* gated) {
-    for (const StampedEvent& stamped : entity_.events) {
-      const absl::Time at = BitesAt(stamped);
-      if (const auto* exception = std::get_if<GrantException>(&stamped.event.change)) {
-        exceptions_.push_back({KeyOf(exception->subject), at, IsAhead(stamped)});
-        gated->push_back(exception->subject);
-        continue;
-      }
-      CutAt(at, rules, [](Rule* piece) { return std::make_pair(&piece->span.from, &piece->span.until); });
-      auto rule = std::make_unique<Rule>();
-      rule->kind = entity_.key.kind;
-      rule->id = entity_.key.id;
-      rule->set_by = stamped.event.role;
-      rule->span.from = at;
-      const std::vector<Subject> subjects =
-          std::visit([&](const auto& change) { return Fill(change, rule.get()); }, stamped.event.change);
-      if (subjects.empty()) continue;  // cleared, lifted, released
-      for (const Subject& subject : subjects) {
-        rule->subjects.push_back(KeyOf(subject));
-        gated->push_back(subject);
-      }
-      if (rule->keeps_evidence()) rule->evidence = subjects.front();
-      rules->push_back(std::move(rule));
-    }
-    for (const auto& rule : *rules) rule->exceptions = exceptions_;
-  }
-
- private:
-  template <typename Other>
-  std::vector<Subject> Fill(const Other&, Rule*) {
-    return {};
-  }
-  std::vector<Subject> Fill(const RaiseFlag& flag, Rule* rule) {
-    rule->category = pack_.FindCategory(flag.category);
-    rule->severity = flag.severity;
-    if (flag.severity == Severity::kUnspecified && rule->category != nullptr) {
-      rule->severity = rule->category->default_severity;
-    }
-    rule->clause = flag.category;
-    rule->trial = flag.trial;
-    rule->span.until = flag.expires_at.value_or(absl::InfiniteFuture());
-    return {flag.subject};
-  }
-  std::vector<Subject> Fill(const IssueOrder& order, Rule* rule) {
-    rule->operations = SetOf(order.operations);
-    rule->regions = order.regions;
-    rule->span.until = order.expires_at.value_or(absl::InfiniteFuture());
-    return order.subjects;
-  }
-  std::vector<Subject> Fill(const PlaceHold& hold, Rule*) { return {hold.subject}; }
-  std::vector<Subject> Fill(const Restrict& restriction, Rule* rule) {
-    rule->restriction = restriction.kind;
-    rule->clause = restriction.clause;
-    rule->victim = restriction.victim;
-    rule->span.until = restriction.expires_at.value_or(absl::InfiniteFuture());
-    rule->rate = restriction.requests_per_second;
-    if (rule->rate > 0) rule->bucket = TokenBucket(rule->rate, std::max(rule->rate, 1.0));
-    // Replaced under its id a sandbox keeps its tokens; lifted and set anew it starts full: the first event tells.
-    rule->cell = Limiter::Known(
-        SubjectHash(SubjectKind::kNone, "sandbox", entity_.key.id, absl::StrCat(entity_.events.front().revision)));
-    rule->trial = restriction.trial;
-    rule->automatic = restriction.automatic && restriction.kind == RestrictionKind::kSandbox && rule->rate > 0;
-    if (rule->automatic) {
-      const double limit = rule->rate / pack_.abuse.sandbox_share;
-      rule->calm_below = TokenBucket(limit, std::max(limit, 1.0));
-      rule->calm_after = TokenBucket(1 / absl::ToDoubleSeconds(pack_.abuse.release_after), 1);
-    }
-    return {restriction.subject};
-  }
-
-  const Entity& entity_;
-  const Pack& pack_;
-  std::vector<Exception> exceptions_;
-};
 
 // The buckets that a limit needs at each check.
 void CompileBuckets(const AbuseRule& abuse, LimitRule* limit) {
@@ -139,39 +41,21 @@ bool ShapesTimelines(absl::string_view name) {
 
 }  // namespace
 
-bool Rule::KeepsNow(const Moment& now) const {
-  if (!keeps_evidence() || !span.Holds(now)) return false;
-  return std::none_of(exceptions.begin(), exceptions.end(), [&](const Exception& exception) {
-    return exception.subject.hash == subjects.front().hash && exception.Holds(now);
-  });
-}
-
-OperationSet SetOf(const std::vector<Operation>& operations) {
-  OperationSet set = 0;
-  if (operations.empty()) {
-    for (int i = 0; i < kOperationCount; ++i) {
-      const auto operation = static_cast<Operation>(i);
-      if (operation != Operation::kManageRead && operation != Operation::kPay) set |= Bit(operation);
-    }
-    return set;
-  }
-  for (const Operation named : operations) {
-    for (int i = 0; i < kOperationCount; ++i) {
-      const auto operation = static_cast<Operation>(i);
-      if (operation == named || JudgedAs(operation) == named) set |= Bit(operation);
-    }
-  }
-  return set;
-}
-
-Policy::Policy(const Pack* pack) : pack_(pack), parameters_(pack) {}
+Policy::Policy(const Pack* pack, PolicyRecords* records)
+    : pack_(pack),
+      records_(records),
+      parameters_(pack),
+      accounts_(&records->accounts),
+      buckets_(&records->buckets),
+      domains_(&records->domains) {}
 Policy::~Policy() = default;
 
 void Policy::Put(const Entity& entity) {
-  ready_ = recheck_announced_ = true;
+  ready_ = true;
+  if (!repeating_) records_->recheck_announced = true;
   switch (entity.key.kind) {
     case EntityKind::kAccount:
-      return PutAccount(entity);
+      return repeating_ ? void() : PutAccount(entity, BuildStanding(entity));
     case EntityKind::kBucket:
       return PutBucket(entity);
     case EntityKind::kDomain:
@@ -198,66 +82,26 @@ void Policy::Put(const Entity& entity) {
   }
 }
 
-void Policy::PutAccount(const Entity& entity) {
-  if (entity.events.empty()) {
-    accounts_.erase(entity.key.id);
-  } else {
-    Account& account = accounts_[entity.key.id];
-    account.facts = entity.events;
-    Rebuild(entity.key.id, &account);
-  }
-  TrackDue(entity.key.id);
-}
-
-void Policy::Rebuild(absl::string_view name, Account* account) {
-  account->timeline = BuildTimeline(account->facts, name, parameters_, *pack_);
-}
-
-void Policy::TrackDue(absl::string_view name) {
-  if (const auto it = due_of_.find(name); it != due_of_.end()) {
-    due_.erase({it->second, it->first});
-    due_of_.erase(it);
-  }
-  const Account* account = FindAccount(name);
-  if (account == nullptr || account->timeline.segments.empty() || IsAnnounced(name)) return;
-  const Segment& last = account->timeline.segments.back();
-  if (last.state != AccountState::kReclaimable || !last.announce_at) return;
-  due_.emplace(*last.announce_at, std::string(name));
-  due_of_[name] = *last.announce_at;
-}
-
-void Policy::PutBucket(const Entity& entity) {
-  buckets_.erase(entity.key.id);
-  for (const StampedEvent& stamped : entity.events) {
-    if (const auto* bind = std::get_if<BindBucket>(&stamped.event.change)) {
-      buckets_[entity.key.id].SetFrom(BitesAt(stamped), Bucket{bind->account, bind->region});
-    }
-  }
-}
-
-void Policy::PutDomain(const Entity& entity) {
-  domains_.erase(entity.key.id);
-  Domain last;
-  for (const StampedEvent& stamped : entity.events) {
-    Domain domain;
-    if (const auto* bind = std::get_if<BindDomain>(&stamped.event.change)) {
-      domain = {true, bind->account, bind->bucket, bind->geo, bind->provider_test_domain, *stamped.event.effective_at};
-      if (domain.test && last.test) domain.test_since = last.test_since;
-    }
-    domains_[entity.key.id].SetFrom(BitesAt(stamped), domain);
-    last = domain;
-  }
-}
-
 void Policy::PutPermits(const Entity& entity) {
-  permits_.erase(entity.key.id);
+  Subject subject;
+  subject.host = entity.key.id;
+  const Hash128 key = KeyOf(subject).hash;
+  const bool wildcard = absl::StartsWith(entity.key.id, "*.");
+  const auto dots = static_cast<size_t>(std::count(entity.key.id.begin(), entity.key.id.end(), '.'));
+  int64_t& count = permit_counts_[wildcard][dots % kDotsMax];
+  count -= static_cast<int64_t>(permits_.erase(key));
+  if (entity.events.empty()) return;
+  ++count;
+  HostPermits& permits = permits_[key];
   for (const StampedEvent& stamped : entity.events) {
-    HostPermits& permits = permits_[entity.key.id];
     if (const auto* set = std::get_if<SetPermit>(&stamped.event.change)) {
       Permit permit;
       permit.status = set->status;
       if (const auto day = ParseDay(set->valid_through); day.ok()) permit.end = StartOfDay(*day + 1);
-      permits.by_kind[set->kind].SetFrom(BitesAt(stamped), permit, IsAhead(stamped));
+      auto* const found = const_cast<Dated<Permit>*>(permits.Find(set->kind));
+      Dated<Permit>& dated =
+          found != nullptr ? *found : permits.by_kind.emplace_back(set->kind, Dated<Permit>()).second;
+      dated.SetFrom(BitesAt(stamped), permit, IsAhead(stamped));
     } else if (const auto* classify = std::get_if<ClassifyDomain>(&stamped.event.change)) {
       permits.required.SetFrom(BitesAt(stamped), classify->required_permits, IsAhead(stamped));
     }
@@ -276,7 +120,10 @@ void Policy::DropCompiled(const EntityKey& key) {
   const auto it = compiled_.find(key);
   if (it == compiled_.end()) return;
   for (const auto& rule : it->second.rules) {
-    for (const SubjectKey& subject : rule->subjects) EraseFrom(&by_subject_, subject.hash, rule.get());
+    for (const SubjectKey& subject : rule->subjects) {
+      EraseFrom(&by_subject_, subject.hash, rule.get());
+      --rules_of_kind_[static_cast<size_t>(subject.kind)];
+    }
     evidence_.erase(rule.get());
     automatic_.erase(rule.get());
   }
@@ -290,16 +137,37 @@ void Policy::DropCompiled(const EntityKey& key) {
     }
   }
   for (const Subject& subject : it->second.gated) Gate(subject, -1);
+  compiled_flags_ -= key.kind == EntityKind::kFlag;
   compiled_.erase(it);
+}
+
+bool Policy::StaysInStore(const CompiledRules& compiled) const {
+  if (records_->flags == nullptr) return false;
+  return std::all_of(compiled.rules.begin(), compiled.rules.end(), [](const auto& rule) {
+    return !rule->keeps_evidence() && rule->exceptions.empty() &&
+           std::all_of(rule->subjects.begin(), rule->subjects.end(),
+                       [](const SubjectKey& subject) { return IsFiltered(subject.kind); });
+  });
 }
 
 void Policy::PutRules(const Entity& entity) {
   DropCompiled(entity.key);
   if (entity.events.empty()) return;
+  CompiledRules made = CompileRules(entity, pack_);
+  if (entity.key.kind == EntityKind::kFlag && StaysInStore(made)) {
+    if (repeating_) return;
+    for (const auto& rule : made.rules) {
+      for (const SubjectKey& subject : rule->subjects) records_->flag_filter.Add(subject.hash);
+    }
+    return;
+  }
   Compiled& compiled = compiled_[entity.key];
-  RuleCompiler(entity, *pack_).Compile(&compiled.rules, &compiled.gated);
+  compiled_flags_ += entity.key.kind == EntityKind::kFlag;
+  compiled.rules = std::move(made.rules);
+  compiled.gated = std::move(made.subjects);
   for (const auto& rule : compiled.rules) {
     for (const SubjectKey& subject : rule->subjects) {
+      ++rules_of_kind_[static_cast<size_t>(subject.kind)];
       Rules& rules = by_subject_[subject.hash];
       if (std::find(rules.begin(), rules.end(), rule.get()) == rules.end()) rules.push_back(rule.get());
     }
@@ -385,20 +253,7 @@ void Policy::PutParameter(const Entity& entity) {
                       set->to.value_or(absl::InfiniteFuture()), stamped.arrived_at, stamped.revision});
   }
   parameters_.Put(name, account, std::move(values));
-  if (!ShapesTimelines(name)) return;
-  if (!account.empty()) {
-    if (const auto it = accounts_.find(account); it != accounts_.end()) {
-      Rebuild(account, &it->second);
-      TrackDue(account);
-    }
-    return;
-  }
-  for (auto& [id, each] : accounts_) {
-    // Opened and paid: no clock that a parameter could move.
-    if (each.facts.size() <= 2 && each.timeline.segments.back().state == AccountState::kActive) continue;
-    Rebuild(id, &each);
-    TrackDue(id);
-  }
+  if (ShapesTimelines(name) && !repeating_) RebuildTimelines(account);
 }
 
 void Policy::PutMaintenance(const Entity& entity) {
@@ -420,160 +275,6 @@ void Policy::PutTerms(const Entity& entity) {
       terms_.SetFrom(BitesAt(stamped), terms->effective.value_or(absl::InfinitePast()));
     }
   }
-}
-
-void Policy::Note(const Announcement& announcement) {
-  const std::string& account = announcement.subject.account;
-  if (announcement.kind == AnnouncementKind::kReclaimable) {
-    announced_[account] = announcement.at;
-  } else if (announcement.kind == AnnouncementKind::kReclaimCancelled) {
-    announced_.erase(account);
-  } else {
-    return;
-  }
-  TrackDue(account);
-}
-
-absl::flat_hash_set<absl::string_view> Policy::HeldAccounts(const Moment& now) const {
-  absl::flat_hash_set<absl::string_view> held;
-  for (const Rule* rule : evidence_) {
-    if (!rule->KeepsNow(now)) continue;
-    const Subject& subject = rule->evidence;
-    if (!subject.account.empty()) {
-      held.insert(subject.account);
-    } else if (!subject.bucket.empty()) {
-      if (const Bucket* bucket = FindBucket(subject.bucket, now.wall)) held.insert(bucket->account);
-    } else if (!subject.host.empty()) {
-      if (const Domain* domain = FindDomain(subject.host, now.wall)) held.insert(domain->account);
-      if (!absl::StartsWith(subject.host, "*.")) continue;
-      // Hosts are looked up from below upwards; who is bound below a wildcard takes a walk, and such holds are rare.
-      for (const auto& [host, bindings] : domains_) {
-        const Domain* domain = absl::EndsWith(host, subject.host.substr(1)) ? bindings.At(now.wall) : nullptr;
-        if (domain != nullptr && domain->bound) held.insert(domain->account);
-      }
-    }
-  }
-  return held;
-}
-
-std::vector<Announcement> Policy::DueAnnouncements(const Moment& now) {
-  std::vector<Announcement> due;
-  const bool some_due = !due_.empty() && due_.begin()->first <= now.wall && now.clock_error.has_value();
-  const bool recheck = !announced_.empty() && (recheck_announced_ || !evidence_.empty());
-  recheck_announced_ = false;
-  if (!some_due && !recheck) return due;
-  const absl::flat_hash_set<absl::string_view> held = HeldAccounts(now);
-  const auto announce = [&](AnnouncementKind kind, absl::string_view name, const Segment& segment, std::string detail) {
-    Announcement announcement;
-    announcement.kind = kind;
-    announcement.subject.account = std::string(name);
-    announcement.at = now.wall;
-    announcement.clause = pack_->causes[static_cast<size_t>(segment.cause)].clause;
-    announcement.detail = std::move(detail);
-    due.push_back(std::move(announcement));
-  };
-  if (recheck) {
-    for (const auto& [name, at] : announced_) {
-      const Account* account = FindAccount(name);
-      const Segment* segment = account == nullptr ? nullptr : account->timeline.At(now.wall);
-      if (segment == nullptr || segment->state == AccountState::kReclaimed) continue;
-      if (segment->state != AccountState::kReclaimable) {
-        announce(AnnouncementKind::kReclaimCancelled, name, *segment, "the account came back");
-      } else if (held.contains(name)) {
-        announce(AnnouncementKind::kReclaimCancelled, name, *segment, "held as evidence");
-      }
-    }
-  }
-  if (some_due) {
-    for (auto it = due_.begin(); it != due_.end() && it->first <= now.wall; ++it) {
-      const Account* account = FindAccount(it->second);
-      const Segment* segment = account->timeline.At(now.wall);
-      if (segment == nullptr || segment->state != AccountState::kReclaimable || segment->payment_pending ||
-          held.contains(it->second)) {
-        continue;
-      }
-      announce(AnnouncementKind::kReclaimable, it->second, *segment,
-               absl::StrCat("the window closed at ", ChinaTimeText(*segment->deadline),
-                            "; confirm with billing before anything is erased"));
-    }
-  }
-  std::stable_sort(due.begin(), due.end(),
-                   [](const Announcement& a, const Announcement& b) { return a.subject.account < b.subject.account; });
-  return due;
-}
-
-absl::Time Policy::NextDue(const Moment& now) const {
-  absl::Time next = absl::InfiniteFuture();
-  const auto first = due_.upper_bound({now.wall, std::string(1, '\xff')});
-  if (first != due_.end()) next = first->first;
-  const bool blocked = !due_.empty() && due_.begin()->first <= now.wall;
-  if (!blocked && announced_.empty()) return next;
-  for (const Rule* rule : evidence_) {
-    const absl::Time gone = rule->span.until + now.clock_error.value_or(absl::ZeroDuration());
-    if (gone > now.wall) next = std::min(next, gone);
-    if (rule->span.from > now.wall) next = std::min(next, rule->span.from);
-    for (const Exception& exception : rule->exceptions) {
-      const absl::Time lifts =
-          exception.from + (exception.ahead ? now.clock_error.value_or(absl::ZeroDuration()) : absl::ZeroDuration());
-      if (lifts > now.wall) next = std::min(next, lifts);
-    }
-  }
-  return next;
-}
-
-const Account* Policy::FindAccount(absl::string_view account) const {
-  const auto it = accounts_.find(account);
-  return it == accounts_.end() ? nullptr : &it->second;
-}
-
-const Bucket* Policy::FindBucket(absl::string_view bucket, absl::Time now) const {
-  const auto it = buckets_.find(bucket);
-  return it == buckets_.end() ? nullptr : it->second.At(now);
-}
-
-const Domain* Policy::FindDomain(absl::string_view host, absl::Time now) const {
-  const auto bound_at = [&](absl::string_view name) -> const Domain* {
-    const auto it = domains_.find(name);
-    const Domain* domain = it == domains_.end() ? nullptr : it->second.At(now);
-    return domain != nullptr && domain->bound ? domain : nullptr;
-  };
-  if (const Domain* exact = bound_at(host)) return exact;
-  std::string wildcard;
-  for (size_t dot = host.find('.'); dot != absl::string_view::npos; dot = host.find('.', dot + 1)) {
-    wildcard.assign("*").append(host.data() + dot, host.size() - dot);
-    if (const Domain* domain = bound_at(wildcard)) return domain;
-  }
-  return nullptr;
-}
-
-const HostPermits* Policy::FindPermits(absl::string_view host) const {
-  const auto it = permits_.find(host);
-  return it == permits_.end() ? nullptr : &it->second;
-}
-
-const absl::Time* Policy::FindRegistry(absl::string_view registry) const {
-  const auto it = registries_.find(registry);
-  return it == registries_.end() ? nullptr : &it->second;
-}
-
-const std::vector<Maintenance>* Policy::FindMaintenance(absl::string_view region) const {
-  const auto it = maintenance_.find(region);
-  return it == maintenance_.end() ? nullptr : &it->second;
-}
-
-bool Policy::TermsPending(const Moment& now) const {
-  const absl::Time* effective = terms_.At(now.wall);
-  return effective != nullptr && !now.Passed(*effective);
-}
-
-const Policy::Rules* Policy::FindRules(Hash128 subject) const {
-  const auto it = by_subject_.find(subject);
-  return it == by_subject_.end() ? nullptr : &it->second;
-}
-
-const Policy::Limits* Policy::FindLimits(Hash128 subject) const {
-  const auto it = limits_by_subject_.find(subject);
-  return it == limits_by_subject_.end() ? nullptr : &it->second;
 }
 
 }  // namespace sluice

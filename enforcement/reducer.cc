@@ -169,8 +169,8 @@ class Reducer {
 
   // Whether nothing stands before the end of an account's data. Announcements are no part of its timeline.
   absl::Status MayConfirm(const ConfirmReclaimed& change) const {
-    const Account* account = policy_.FindAccount(change.account);
-    const Segment* segment = account == nullptr ? nullptr : account->timeline.At(now_);
+    const absl::optional<Account> account = policy_.FindAccount(change.account);
+    const Segment* segment = account ? account->timeline.At(now_) : nullptr;
     if (segment == nullptr || segment->state == AccountState::kReclaimed) return absl::OkStatus();
     const auto refuse = [&](absl::string_view why) {
       return absl::FailedPreconditionError(absl::StrCat("confirm_reclaimed: ", why));
@@ -322,10 +322,10 @@ class Reducer {
   // The object that a URL serves, where its host is bound to a bucket; other subjects as they are.
   Subject AsStored(const Subject& subject) const {
     if (subject.path.empty()) return subject;
-    const Domain* domain = policy_.FindDomain(subject.host, now_);
-    if (domain == nullptr || domain->bucket.empty()) return subject;
+    const absl::optional<Domain> domain = policy_.FindDomain(subject.host, now_);
+    if (!domain || domain->bucket.empty()) return subject;
     Subject object;
-    object.bucket = domain->bucket;
+    object.bucket = std::string(domain->bucket);
     object.key = std::string(absl::StripPrefix(subject.path, "/"));
     return object.key.empty() ? subject : object;
   }
@@ -347,12 +347,12 @@ class Reducer {
     if (!outer.account.empty()) {
       if (!inner.account.empty()) return inner.account == outer.account;
       if (!inner.bucket.empty()) {
-        const Bucket* bucket = policy_.FindBucket(inner.bucket, now_);
-        return bucket != nullptr && bucket->account == outer.account;
+        const absl::optional<Bucket> bucket = policy_.FindBucket(inner.bucket, now_);
+        return bucket && bucket->account == outer.account;
       }
       if (!inner.host.empty()) {
-        const Domain* domain = policy_.FindDomain(inner.host, now_);
-        return domain != nullptr && domain->account == outer.account;
+        const absl::optional<Domain> domain = policy_.FindDomain(inner.host, now_);
+        return domain && domain->account == outer.account;
       }
       return false;
     }

@@ -10,21 +10,33 @@ void Target::Resolve(const CheckInput& input, const Policy& policy, absl::Time n
   bucket = input.bucket;
   key = input.key;
   version_id = input.version_id;
-  if (!requester.empty()) requester_hash = SubjectHash(SubjectKind::kAccount, requester);
+  // What is certain to be looked up is asked for first, so that the memory answers all at once.
+  if (!requester.empty()) {
+    requester_hash = SubjectHash(SubjectKind::kAccount, requester);
+    policy.PrefetchAccount(requester_hash);
+  }
   ResolvePath(input.path);
   if (!input.host.empty()) {
     const absl::StatusOr<absl::string_view> canonical = CanonicalHost(input.host, &host_buffer_);
     // A host that has no one form is nobody's: it is looked up as it came, and nothing is bound to it.
     host = canonical.ok() ? *canonical : input.host;
     host_hash = SubjectHash(SubjectKind::kHost, host);
-    domain = policy.FindDomain(host, now);
+    policy.PrefetchPermits(host_hash);
+    if (policy.FindDomain(host, host_hash, now, &domain_)) domain = &domain_;
   }
   if (bucket.empty()) {
     // A key that comes without its bucket is one of the host's: what is set on the object meets it all the same.
     if (domain != nullptr) bucket = domain->bucket;
     if (key.empty()) key = absl::StripPrefix(path, "/");
   }
-  if (!bucket.empty()) bucket_hash = SubjectHash(SubjectKind::kBucket, bucket);
+  if (!bucket.empty()) {
+    bucket_hash = SubjectHash(SubjectKind::kBucket, bucket);
+    policy.PrefetchBucket(bucket_hash);
+    if (!key.empty()) {
+      object_hash = SubjectHash(SubjectKind::kObject, bucket, key);
+      policy.PrefetchFlags(object_hash);
+    }
+  }
   ResolveOwner(input, policy, now);
   by_owner = input.principal == Principal::kLifecycle || (!requester.empty() && requester == owner);
 
@@ -51,20 +63,18 @@ void Target::ResolveOwner(const CheckInput& input, const Policy& policy, absl::T
   owner = input.owner;
   bucket_known = !owner.empty();
   if (owner.empty() && !bucket.empty()) {
-    if (const Bucket* bound = policy.FindBucket(bucket, now)) {
-      owner = bound->account;
+    if (const absl::optional<Hash128> bound = policy.FindBucketOwner(bucket_hash, now)) {
+      owner_hash = *bound;
+      // The name of one's own bucket's owner is at hand: no need to look for it.
+      owner = !requester.empty() && owner_hash == requester_hash ? requester : policy.AccountName(owner_hash);
       bucket_known = true;
+      return;
     }
   }
   if (owner.empty() && domain != nullptr) owner = domain->account;
   if (input.owner.empty() && input.bucket.empty() && input.host.empty()) owner = requester;
   if (owner.empty()) return;
-  if (owner == requester) {
-    owner = requester;  // whose text the caller keeps
-    owner_hash = requester_hash;
-  } else {
-    owner_hash = SubjectHash(SubjectKind::kAccount, owner);
-  }
+  owner_hash = owner == requester ? requester_hash : SubjectHash(SubjectKind::kAccount, owner);
 }
 
 void Target::ResolveCopySource(const CheckInput& input, const Policy& policy, absl::Time now) {
@@ -72,9 +82,12 @@ void Target::ResolveCopySource(const CheckInput& input, const Policy& policy, ab
   bucket = input.copy_source.bucket;
   key = input.copy_source.key;
   version_id = input.copy_source.version_id;
-  if (!bucket.empty()) bucket_hash = SubjectHash(SubjectKind::kBucket, bucket);
-  if (const Bucket* bound = policy.FindBucket(bucket, now)) owner = bound->account;
-  if (!owner.empty()) owner_hash = SubjectHash(SubjectKind::kAccount, owner);
+  bucket_hash = SubjectHash(SubjectKind::kBucket, bucket);
+  if (!key.empty()) object_hash = SubjectHash(SubjectKind::kObject, bucket, key);
+  if (const absl::optional<Hash128> bound = policy.FindBucketOwner(bucket_hash, now)) {
+    owner_hash = *bound;
+    owner = policy.AccountName(owner_hash);
+  }
   by_owner = input.principal == Principal::kLifecycle || (!requester.empty() && requester == owner);
   AddOwnerProbes();
   AddResourceProbes(policy);
@@ -88,7 +101,6 @@ void Target::AddResourceProbes(const Policy& policy) {
   if (bucket.empty()) return;
   Add(Via::kBucket, SubjectKind::kBucket, bucket_hash);
   if (key.empty()) return;
-  object_hash = SubjectHash(SubjectKind::kObject, bucket, key);
   Add(Via::kObject, SubjectKind::kObject, object_hash);
   if (!version_id.empty()) {
     Add(Via::kObject, SubjectKind::kObjectVersion, SubjectHash(SubjectKind::kObjectVersion, bucket, key, version_id));
@@ -118,7 +130,8 @@ void Target::AddHostProbes(const Policy& policy) {
 }
 
 void Target::AddAddressProbes(const Policy& policy) {
-  Add(Via::kAddress, SubjectKind::kAddressBlock, SubjectHash(*address));
+  address_hash = SubjectHash(*address);
+  Add(Via::kAddress, SubjectKind::kAddressBlock, address_hash);
   for (const uint8_t bits : policy.BlockBits(address->v4)) {
     Add(Via::kAddress, SubjectKind::kAddressBlock, SubjectHash(address->Widened(bits)));
   }

@@ -44,8 +44,8 @@ class Target {
   void ResolveCopySource(const CheckInput& input, const Policy& policy, absl::Time now);
 
   absl::string_view owner, requester, bucket, key, version_id, host, path;
-  // SubjectHash of owner, requester, bucket, bucket and key, host; of those that are not empty.
-  Hash128 owner_hash, requester_hash, bucket_hash, object_hash, host_hash;
+  // SubjectHash of owner, requester, bucket, bucket and key, host, address; of those that are not empty.
+  Hash128 owner_hash, requester_hash, bucket_hash, object_hash, host_hash, address_hash;
   const Domain* domain = nullptr;
   absl::optional<AddressBlock> address;
   // The bucket is bound to somebody, or its owner is vouched for: not a name that anybody can make up.
@@ -66,6 +66,7 @@ class Target {
   void Add(Via via, SubjectKind kind, Hash128 hash) { probes.push_back({via, kind, hash}); }
 
   static constexpr size_t kPathRoom = 1024;
+  Domain domain_;
   std::string host_buffer_, path_buffer_;
   char path_room_[kPathRoom];
 };

@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <cstring>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -59,6 +60,21 @@ std::string KeyOfName(absl::string_view name) {
   AppendBigEndian(digest.high64, &key);
   AppendBigEndian(digest.low64, &key);
   return key;
+}
+
+size_t FreePages(MDB_txn* transaction) {
+  // Table 0 lists them: each value begins with how many it names.
+  size_t free_pages = 0;
+  MDB_cursor* cursor;
+  if (mdb_cursor_open(transaction, 0, &cursor) != 0) return 0;
+  MDB_val key, value;
+  while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+    size_t count = 0;
+    std::memcpy(&count, value.mv_data, sizeof(count));
+    free_pages += count;
+  }
+  mdb_cursor_close(cursor);
+  return free_pages;
 }
 
 int LmdbTable::GetKey(absl::string_view key, absl::string_view* value) const {

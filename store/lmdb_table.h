@@ -27,6 +27,9 @@ uint64_t ReadBigEndian(absl::string_view bytes);
 // The key under which `name` is kept.
 std::string KeyOfName(absl::string_view name);
 
+// How many pages of the environment are free to be used again.
+size_t FreePages(MDB_txn* transaction);
+
 // One table as a transaction sees it. Borrows both handles. Results are LMDB's error codes, 0 for success.
 class LmdbTable {
  public:

@@ -1,7 +1,13 @@
 // The half of PolicyWriter that moves whole policies: loading at the start, export and import.
+#include <set>
+#include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "enforcement/names.h"
 #include "enforcement/parameters.h"
 #include "store/entity_of.h"
@@ -59,53 +65,126 @@ absl::Status CheckRetained(const StampedEvent& stamped, int64_t revision, const 
 
 }  // namespace
 
-absl::Status PolicyWriter::Load(Policy* policy) const {
-  absl::StatusOr<std::unique_ptr<StoreReader>> snapshot = store_->Snapshot();
-  if (!snapshot.ok()) return snapshot.status();
-  const StoreReader& reader = **snapshot;
-  // Something was applied once, even if nothing of it is left: the policy is ready, not missing.
-  absl::Status status = reader.ForEachLogged(0, [&](const StampedEvent&) {
-    policy->Put(Entity());
-    return false;
-  });
-  // Parameters first: every account is built from them, and built again when they change.
-  if (status.ok()) {
-    status = reader.ForEachEntityOf(EntityKind::kParameter, "", [&](const Entity& entity) {
-      policy->Put(entity);
-      return true;
-    });
-  }
-  if (status.ok()) {
-    status = reader.ForEachEntity([&](const Entity& entity) {
-      if (entity.key.kind != EntityKind::kParameter) policy->Put(entity);
-      return true;
-    });
-  }
-  if (status.ok()) {
-    status = reader.ForEachAnnouncement(0, [&](const Announcement& announcement) {
-      policy->Note(announcement);
-      return true;
-    });
-  }
-  policy->SetRevision(reader.revision());
-  return status;
-}
+namespace {
 
-absl::Status PolicyWriter::LoadBoth() {
-  absl::Status status = Load(&index_->working());
-  if (!status.ok()) return status;
-  index_->Publish([&](Policy& policy) { status = Load(&policy); });
-  if (!status.ok()) return status;
-  status = store_->ForEachEntityOf(EntityKind::kUsage, "", [&](const Entity& entity) {
+// Reads a store into the index. One a load.
+class Loader {
+ public:
+  // `reader` and `flags` read the same state.
+  Loader(const StoreReader* reader, const StoreReader* flags, PolicyIndex* index, const Pack* pack)
+      : reader_(*reader), flags_(*flags), index_(*index), pack_(*pack) {}
+
+  // What both copies of the policy hold themselves; with `shared`, also what lies in the index once.
+  void Load(Policy& policy, bool shared) {
+    // Something was applied once, even if nothing of it is left: the policy is ready, not missing.
+    Keep(reader_.ForEachLogged(0, [&](const StampedEvent&) {
+      policy.Put(Entity());
+      return false;
+    }));
+    // Parameters first: every account is built from them, and built again when they change.
+    Put(EntityKind::kParameter, policy);
+    for (const EntityKind kind :
+         {EntityKind::kPermits, EntityKind::kRegistry, EntityKind::kOrder, EntityKind::kHold, EntityKind::kRestriction,
+          EntityKind::kLimit, EntityKind::kMaintenance, EntityKind::kTerms}) {
+      Put(kind, policy);
+    }
+    if (shared) {
+      std::thread flags([this] { ReadFlagged(); });
+      PutMillions(policy);
+      flags.join();
+    }
+    for (const std::string& id : compiled_flags_) {
+      const absl::StatusOr<absl::optional<Entity>> flag = reader_.GetEntity({EntityKind::kFlag, id});
+      Keep(flag.status());
+      if (flag.ok() && flag->has_value()) policy.Put(**flag);
+    }
+    if (shared) {
+      Keep(reader_.ForEachAnnouncement(0, [&](const Announcement& announcement) {
+        policy.Note(announcement);
+        return true;
+      }));
+    }
+    policy.SetRevision(reader_.revision());
+  }
+  absl::Status status() const {
+    absl::MutexLock lock(&status_mutex_);
+    return status_;
+  }
+
+ private:
+  void Put(EntityKind kind, Policy& policy) {
+    Keep(reader_.ForEachEntityOf(kind, "", [&](const Entity& entity) {
+      policy.Put(entity);
+      return true;
+    }));
+  }
+  // Read by all cores; only the putting is one at a time.
+  void PutMillions(Policy& policy) {
+    absl::Mutex mutex;
+    Keep(reader_.ForEachEntityAtOnce(EntityKind::kAccount, [&](const Entity& account) {
+      const Timeline standing = policy.BuildStanding(account);
+      absl::MutexLock lock(&mutex);
+      policy.PutAccount(account, standing);
+    }));
+    for (const EntityKind kind : {EntityKind::kBucket, EntityKind::kDomain}) {
+      Keep(reader_.ForEachEntityAtOnce(kind, [&](const Entity& entity) {
+        absl::MutexLock lock(&mutex);
+        policy.Put(entity);
+      }));
+    }
+  }
+  // The subjects of all flags into the filter; of those that are compiled the ids. Beside PutMillions, so from a
+  // snapshot of its own: a transaction is for one thread.
+  void ReadFlagged() {
+    if (flags_.flagged() == 0) return;
+    index_.ReserveFlagged(flags_.flagged());
+    std::set<std::string> compiled;
+    Keep(flags_.ForEachFlagged([&](Hash128 subject, const FlagPiece& piece) {
+      index_.AddFlagged(subject);
+      Severity severity = piece.severity;
+      if (severity == Severity::kUnspecified) {
+        const Category* const category = pack_.FindCategory(piece.category);
+        if (category != nullptr) severity = category->default_severity;
+      }
+      if (piece.whole || (severity == Severity::kCritical && !piece.trial)) compiled.emplace(piece.id);
+    }));
+    compiled_flags_.assign(compiled.begin(), compiled.end());
+  }
+  void Keep(const absl::Status& status) {
+    absl::MutexLock lock(&status_mutex_);
+    if (status_.ok()) status_ = status;
+  }
+
+  const StoreReader& reader_;
+  const StoreReader& flags_;
+  PolicyIndex& index_;
+  const Pack& pack_;
+  std::vector<std::string> compiled_flags_;
+  mutable absl::Mutex status_mutex_;
+  absl::Status status_ ABSL_GUARDED_BY(status_mutex_);
+};
+
+}  // namespace
+
+absl::Status PolicyWriter::LoadAll() {
+  {
+    absl::StatusOr<std::unique_ptr<StoreReader>> snapshot = store_->Snapshot();
+    if (!snapshot.ok()) return snapshot.status();
+    absl::StatusOr<std::unique_ptr<StoreReader>> second = store_->Snapshot();  // there is no other writer
+    if (!second.ok()) return second.status();
+    Loader loader(snapshot->get(), second->get(), index_, pack_);
+    index_->LoadAll([&](Policy& policy, bool shared) { loader.Load(policy, shared); });
+    if (absl::Status status = loader.status(); !status.ok()) return status;
+  }
+  absl::Status status = store_->ForEachEntityOf(EntityKind::kUsage, "", [&](const Entity& entity) {
     TellUsage(entity);
     return true;
   });
   if (!status.ok()) return status;
-  status = store_->ForEachAnnouncement(0, [&](const Announcement& announcement) {
+  return store_->ForEachAnnouncement(0, [&](const Announcement& announcement) {
     Announced(announcement.revision);
     return true;
   });
-  return status;
 }
 
 absl::StatusOr<PolicyWriter::Snapshot> PolicyWriter::Export() const {
@@ -146,12 +225,12 @@ absl::Status PolicyWriter::CommitImport(const Snapshot& snapshot) {
   Entity entity;
   const auto put_entity = [&]() -> absl::Status {
     if (entity.events.empty()) return absl::OkStatus();
-    if (transaction.Get(entity.key)) {
+    absl::Status status = transaction.PutNew(entity);
+    if (absl::IsAlreadyExists(status)) {
       return NoExport(absl::StrCat(
           "event ", entity.events.front().revision, " (", ChangeName(entity.events.front().event.change.index()),
           "): want the events of one entity together, got some apart, or the same export twice"));
     }
-    absl::Status status = transaction.Put(entity);
     entity.events.clear();
     return status;
   };
@@ -184,7 +263,7 @@ absl::Status PolicyWriter::CommitImport(const Snapshot& snapshot) {
   if (status.ok()) status = transaction.SetRevision(snapshot.revision, snapshot.policy_time);
   if (status.ok()) status = transaction.Commit();
   if (!status.ok()) return status;
-  status = LoadBoth();
+  status = LoadAll();
   if (!status.ok()) broken_ = status;
   return status;
 }

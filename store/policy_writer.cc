@@ -44,10 +44,48 @@ bool IsCritical(const Entity& entity, const Pack& pack) {
 
 }  // namespace
 
+PolicyWriter::PolicyWriter(Store* store, PolicyIndex* index, const Pack* pack, EventObserver* observer, UsageHook usage)
+    : store_(store), index_(index), pack_(pack), observer_(observer), usage_(std::move(usage)) {
+  index_->SetFacts([this](const EntityKey& key) { return Retained(key); });
+  // As last committed: what the group that is being filled adds, the index is told of itself.
+  index_->SetEach([this](EntityKind kind, const std::function<void(const Entity&)>& visit) {
+    store_
+        ->ForEachEntityOf(kind, "",
+                          [&](const Entity& entity) {
+                            visit(entity);
+                            return true;
+                          })
+        .IgnoreError();
+  });
+  index_->SetFlags(&store_->flag_reader());
+}
+
+PolicyWriter::~PolicyWriter() {
+  index_->SetFacts(nullptr);
+  index_->SetEach(nullptr);
+}
+
+// An error of a read within the group's transaction comes back when that commits; one of a read outside leaves an
+// account as it was.
+absl::optional<Entity> PolicyWriter::Retained(const EntityKey& key) const {
+  if (open_ != nullptr) return open_->Get(key);
+  const absl::StatusOr<absl::optional<Entity>> entity = store_->GetEntity(key);
+  return entity.ok() ? *entity : absl::nullopt;
+}
+
+absl::Status PolicyWriter::Begin(Work* work) {
+  if (work->transaction != nullptr) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<Store::Transaction>> transaction = store_->Begin();
+  if (!transaction.ok()) return transaction.status();
+  work->transaction = *std::move(transaction);
+  open_ = work->transaction.get();
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<PolicyWriter>> PolicyWriter::Create(Store* store, PolicyIndex* index, const Pack* pack,
                                                                    EventObserver* observer, UsageHook usage) {
   std::unique_ptr<PolicyWriter> writer(new PolicyWriter(store, index, pack, observer, std::move(usage)));
-  if (absl::Status status = writer->LoadBoth(); !status.ok()) return status;
+  if (absl::Status status = writer->LoadAll(); !status.ok()) return status;
   return writer;
 }
 
@@ -128,6 +166,7 @@ absl::Status PolicyWriter::CommitGroup(const std::vector<Call*>& group) {
   const bool wrote = work.revision > store_->revision();
   if (status.ok() && wrote) status = work.transaction->SetRevision(work.revision, work.now.wall);
   if (status.ok() && wrote) status = work.transaction->Commit();
+  open_ = nullptr;
   work.transaction.reset();
   if (!status.ok()) {
     Undo(work);
@@ -179,11 +218,7 @@ absl::Status PolicyWriter::Fill(const std::vector<Call*>& group, Work* work) {
 }
 
 absl::Status PolicyWriter::ApplyEvent(const PolicyEvent& event, Work* work, EventResult* result) {
-  if (work->transaction == nullptr) {
-    absl::StatusOr<std::unique_ptr<Store::Transaction>> transaction = store_->Begin();
-    if (!transaction.ok()) return transaction.status();
-    work->transaction = *std::move(transaction);
-  }
+  if (absl::Status status = Begin(work); !status.ok()) return status;
   Store::Transaction& transaction = *work->transaction;
   Policy& working = index_->working();
   Reduction reduction = Reduce(event, work->revision + 1, work->now, working, transaction, *pack_);
@@ -232,11 +267,7 @@ absl::Status PolicyWriter::AnnounceDue(Work* work) {
 absl::Status PolicyWriter::Announce(Announcement announcement, int64_t revision, Work* work) {
   announcement.revision = revision;
   announcement.at = ToNanos(announcement.at);
-  if (work->transaction == nullptr) {
-    absl::StatusOr<std::unique_ptr<Store::Transaction>> transaction = store_->Begin();
-    if (!transaction.ok()) return transaction.status();
-    work->transaction = *std::move(transaction);
-  }
+  if (absl::Status status = Begin(work); !status.ok()) return status;
   if (absl::Status status = work->transaction->AppendAnnouncement(announcement); !status.ok()) return status;
   index_->working().Note(announcement);
   work->last_announced = revision;

@@ -44,6 +44,7 @@ class PolicyWriter {
   static absl::StatusOr<std::unique_ptr<PolicyWriter>> Create(Store* store, PolicyIndex* index, const Pack* pack,
                                                               EventObserver* observer = nullptr,
                                                               UsageHook usage = nullptr);
+  ~PolicyWriter();
 
   // Applies `events` in order at policy time `now` (of a group, the latest; never before the store's), all in one
   // transaction. Blocks until they are durable and shown. An error means that none of them happened
@@ -80,8 +81,7 @@ class PolicyWriter {
  private:
   struct Call;
   struct Work;
-  PolicyWriter(Store* store, PolicyIndex* index, const Pack* pack, EventObserver* observer, UsageHook usage)
-      : store_(store), index_(index), pack_(pack), observer_(observer), usage_(std::move(usage)) {}
+  PolicyWriter(Store* store, PolicyIndex* index, const Pack* pack, EventObserver* observer, UsageHook usage);
 
   // Queues `call` and returns what became of it, having committed for others where it was first.
   absl::Status Run(Call* call) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -96,8 +96,9 @@ class PolicyWriter {
   absl::Status Announce(Announcement announcement, int64_t revision, Work* work);
   void Undo(const Work& work);
   absl::Status CommitImport(const Snapshot& snapshot);
-  absl::Status Load(Policy* policy) const;
-  absl::Status LoadBoth();
+  absl::Status Begin(Work* work);
+  absl::optional<Entity> Retained(const EntityKey& key) const;
+  absl::Status LoadAll();
   void TellUsage(const Entity& entity) const;
 
   void Announced(int64_t revision) ABSL_LOCKS_EXCLUDED(announced_mutex_);
@@ -107,6 +108,8 @@ class PolicyWriter {
   const Pack* const pack_;
   EventObserver* const observer_;
   const UsageHook usage_;
+  // The transaction of the group that is being filled; else nullptr.
+  const Store::Transaction* open_ = nullptr;
   // Why nothing can be applied any more: the working copy and the store could not be brought together again.
   absl::Status broken_;
 

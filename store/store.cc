@@ -11,7 +11,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "enforcement/names.h"
 #include "proto/translate.h"
+#include "store/flag_index.h"
 #include "store/folder_lock.h"
 #include "store/lmdb_table.h"
 #include "store/page_check.h"
@@ -61,6 +63,7 @@ class LmdbStore final : public Store {
  public:
   explicit LmdbStore(const Options& options) : options_(options) {}
   ~LmdbStore() override {
+    flag_reader_.reset();
     if (environment_ != nullptr) mdb_env_close(environment_);
   }
 
@@ -75,6 +78,9 @@ class LmdbStore final : public Store {
   absl::Status ForEachEntityOf(EntityKind kind, absl::string_view after,
                                const std::function<bool(const Entity&)>& visit) const override {
     return WithSnapshot([&](const StoreReader& reader) { return reader.ForEachEntityOf(kind, after, visit); });
+  }
+  absl::Status ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const override {
+    return WithSnapshot([&](const StoreReader& reader) { return reader.ForEachEntityAtOnce(kind, visit); });
   }
   absl::StatusOr<absl::optional<Entity>> GetEntity(const EntityKey& key) const override {
     absl::StatusOr<std::unique_ptr<LmdbSnapshot>> snapshot = Read();
@@ -98,6 +104,14 @@ class LmdbStore final : public Store {
   absl::Time policy_time() const override {
     return absl::FromUnixNanos(policy_time_ns_.load(std::memory_order_acquire));
   }
+  absl::Status ForEachFlagged(const std::function<void(Hash128, const FlagPiece&)>& visit) const override {
+    return WithSnapshot([&](const StoreReader& reader) { return reader.ForEachFlagged(visit); });
+  }
+  size_t flagged() const override {
+    const absl::StatusOr<std::unique_ptr<LmdbSnapshot>> snapshot = Read();
+    return snapshot.ok() ? (*snapshot)->flagged() : 0;
+  }
+  const FlagReader& flag_reader() const override { return *flag_reader_; }
   size_t used_bytes() const override;
   size_t map_bytes() const override {
     MDB_envinfo info{};
@@ -126,11 +140,13 @@ class LmdbStore final : public Store {
   absl::Status CheckEveryPage() const;
   absl::Status OpenTables();
   absl::Status CreateTables();
+  absl::Status BringUpFlags();
 
   const Options options_;
   FolderLock lock_;
   MDB_env* environment_ = nullptr;
   Tables tables_;
+  std::unique_ptr<LmdbFlagReader> flag_reader_;
   std::atomic<bool> writing_{false};
   // Set after each commit; whoever sees a revision may read what it holds.
   std::atomic<int64_t> revision_{0};
@@ -169,11 +185,31 @@ class LmdbTransaction final : public Store::Transaction {
   }
 
   absl::Status Put(const Entity& entity) override {
+    if (entity.key.kind == EntityKind::kFlag) {
+      const Entity before = Get(entity.key).value_or(Entity{entity.key, {}});
+      const int error = UpdateFlagged(Table(store_->tables_.flagged), before, entity);
+      if (error != 0) return Keep(store_->Error(error, absl::StrCat("writing the index of flag ", entity.key.id)));
+    }
     LmdbTable entities = Table(store_->tables_.entities);
     const std::string name = NameOf(entity.key);
-    return Keep(
-        store_->Error(entity.events.empty() ? entities.Delete(name) : entities.Put(name, SerializeEvents(entity)),
-                      "writing an entity"));
+    return Keep(store_->Error(
+        entity.events.empty() ? entities.Delete(name) : entities.Put(name, SerializeEvents(entity, &scratch_)),
+        "writing an entity"));
+  }
+  absl::Status PutNew(const Entity& entity) override {
+    LmdbTable entities = Table(store_->tables_.entities);
+    const std::string name = NameOf(entity.key);
+    const std::string value = SerializeEvents(entity, &scratch_);
+    // A long name has no key of its own.
+    int error = name.size() < kKeyBytes ? entities.Append(name, value) : MDB_KEYEXIST;
+    if (error == MDB_KEYEXIST) {  // not the last one; it may still be new
+      absl::string_view there;
+      error = entities.Get(name, &there);
+      if (error == 0) return absl::AlreadyExistsError(absl::StrCat("entity ", entity.key.id, " is there already"));
+      if (error == MDB_NOTFOUND) error = entities.Put(name, value);
+    }
+    if (error == 0 && entity.key.kind == EntityKind::kFlag) new_flags_.Add(entity);
+    return Keep(store_->Error(error, "writing an entity"));
   }
   absl::Status AppendLog(const StampedEvent& event) override {
     v1::PolicyEvent message;
@@ -216,6 +252,9 @@ class LmdbTransaction final : public Store::Transaction {
 
   absl::Status Commit() override {
     if (transaction_ == nullptr) return absl::FailedPreconditionError("the transaction has ended");
+    if (first_error_.ok()) {
+      first_error_ = store_->Error(new_flags_.Write(Table(store_->tables_.flagged)), "writing the index of flags");
+    }
     MDB_txn* const transaction = std::exchange(transaction_, nullptr);
     if (!first_error_.ok()) {
       mdb_txn_abort(transaction);
@@ -250,6 +289,8 @@ class LmdbTransaction final : public Store::Transaction {
   int64_t revision_ = 0;
   int64_t policy_time_ns_ = 0;
   bool state_set_ = false;
+  NewFlags new_flags_;
+  v1::ExportChunk scratch_;  // keeps its memory from one entity to the next
   mutable absl::Status first_error_;
 };
 
@@ -265,6 +306,7 @@ absl::Status LmdbStore::Start() {
   if (absl::Status status = CheckWhole(); !status.ok()) return status;
   if (absl::Status status = CheckEveryPage(); !status.ok()) return status;
   if (absl::Status status = OpenTables(); !status.ok()) return status;
+  flag_reader_ = std::make_unique<LmdbFlagReader>(environment_, tables_.flagged);
   absl::StatusOr<std::unique_ptr<LmdbSnapshot>> snapshot = Read();
   if (!snapshot.ok()) return snapshot.status();
   revision_ = (*snapshot)->revision();
@@ -288,7 +330,7 @@ absl::Status LmdbStore::MakeFolder() {
 absl::Status LmdbStore::OpenEnvironment() {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   int error = mdb_env_create(&environment_);
-  if (error == 0) error = mdb_env_set_maxdbs(environment_, 8);
+  if (error == 0) error = mdb_env_set_maxdbs(environment_, 16);
   if (error == 0) error = mdb_env_set_maxreaders(environment_, 1024);
   if (error == 0) error = mdb_env_set_mapsize(environment_, options_.map_bytes / page * page);
   // NOTLS: a snapshot may move between threads. NORDAHEAD: reads are scattered, and the store may be larger than
@@ -345,6 +387,7 @@ absl::Status LmdbStore::OpenTables() {
     return CreateTables();
   }
   uint64_t format = 0;
+  bool flags_known = false;
   if (error == 0) error = mdb_dbi_open(transaction, "meta", 0, &tables_.meta);
   if (error == 0) error = ReadMeta(LmdbTable(transaction, tables_.meta), kMetaFormat, &format);
   if (error == 0 && format > static_cast<uint64_t>(kStoreFormat)) {
@@ -354,6 +397,12 @@ absl::Status LmdbStore::OpenTables() {
         kStoreFormat, "); run that version, or name another folder as store.path (--store-path)"));
   }
   if (error == 0 && format == 0) error = MDB_NOTFOUND;
+  if (error == 0 && format >= 2) {
+    absl::string_view secret;
+    error = LmdbTable(transaction, tables_.meta).Get(kMetaSubjectSecret, &secret);
+    if (error == 0) error = mdb_dbi_open(transaction, "flagged", 0, &tables_.flagged);
+    flags_known = error == 0 && AdoptHashSecret(secret);
+  }
   const std::pair<const char*, MDB_dbi*> tables[] = {{"entities", &tables_.entities},
                                                      {"log", &tables_.log},
                                                      {"seen", &tables_.seen},
@@ -370,7 +419,29 @@ absl::Status LmdbStore::OpenTables() {
                                             "another folder as store.path (--store-path)"));
   }
   // Committing is what keeps the handles of the tables.
-  return Error(mdb_txn_commit(transaction), "opening its tables");
+  absl::Status status = Error(mdb_txn_commit(transaction), "opening its tables");
+  return status.ok() && !flags_known ? BringUpFlags() : status;
+}
+
+// Makes `flagged` anew from the entities: of a store of format 1, which has none, and in a process that hashes subjects
+// under another secret already, having opened or made another store before.
+absl::Status LmdbStore::BringUpFlags() {
+  MDB_txn* transaction;
+  if (const int error = mdb_txn_begin(environment_, nullptr, 0, &transaction); error != 0) {
+    return Error(error, "beginning to write");
+  }
+  int error = mdb_dbi_open(transaction, "flagged", MDB_CREATE, &tables_.flagged);
+  absl::Status status = Error(error, "making the index of flags");
+  if (status.ok()) status = RebuildFlagged(transaction, tables_, options_.path);
+  LmdbTable meta(transaction, tables_.meta);
+  if (error == 0) error = meta.Put(kMetaSubjectSecret, HashSecret());
+  if (error == 0) error = meta.Put(kMetaFormat, Number(kStoreFormat));
+  if (status.ok()) status = Error(error, "bringing the index of flags up to date");
+  if (!status.ok()) {
+    mdb_txn_abort(transaction);
+    return status;
+  }
+  return Error(mdb_txn_commit(transaction), "bringing the index of flags up to date");
 }
 
 absl::Status LmdbStore::CreateTables() {
@@ -380,12 +451,14 @@ absl::Status LmdbStore::CreateTables() {
   }
   int error = 0;
   const std::pair<const char*, MDB_dbi*> tables[] = {
-      {"meta", &tables_.meta}, {"entities", &tables_.entities},   {"log", &tables_.log},
-      {"seen", &tables_.seen}, {"sequences", &tables_.sequences}, {"announcements", &tables_.announcements}};
+      {"meta", &tables_.meta},      {"entities", &tables_.entities},   {"log", &tables_.log},
+      {"seen", &tables_.seen},      {"sequences", &tables_.sequences}, {"announcements", &tables_.announcements},
+      {"flagged", &tables_.flagged}};
   for (const auto& [name, table] : tables) {
     if (error == 0) error = mdb_dbi_open(transaction, name, MDB_CREATE, table);
   }
   if (error == 0) error = LmdbTable(transaction, tables_.meta).Put(kMetaFormat, Number(kStoreFormat));
+  if (error == 0) error = LmdbTable(transaction, tables_.meta).Put(kMetaSubjectSecret, HashSecret());
   if (error != 0) {
     mdb_txn_abort(transaction);
     return Error(error, "making its tables");
@@ -415,18 +488,7 @@ size_t LmdbStore::used_bytes() const {
   MDB_stat stat{};
   mdb_env_info(environment_, &info);
   mdb_env_stat(environment_, &stat);
-  // Table 0 lists the free pages: each value begins with how many it names.
-  size_t free_pages = 0;
-  MDB_cursor* cursor;
-  if (mdb_cursor_open(transaction, 0, &cursor) == 0) {
-    MDB_val key, value;
-    while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-      size_t count = 0;
-      std::memcpy(&count, value.mv_data, sizeof(count));
-      free_pages += count;
-    }
-    mdb_cursor_close(cursor);
-  }
+  const size_t free_pages = FreePages(transaction);
   mdb_txn_abort(transaction);
   const size_t pages = info.me_last_pgno + 1;
   return (pages - std::min(pages, free_pages)) * stat.ms_psize;

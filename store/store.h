@@ -1,10 +1,10 @@
 // What is true, on disk: LMDB, one environment a node.
 //
 // Tables: `entities` (kind, id -> retained events), `log` (revision -> accepted event), `seen` (source, event id),
-// `sequences` (account, source), `announcements` (revision, ordinal), `meta` (format, revision, policy time).
-// Copy-on-write: a crash at any moment leaves the last committed state, and opening needs no recovery.
-// One process has a store at a time; `lock.sluice` in its folder says which.
-// Source: docs/decisions/2026-11-24-store-layout.md
+// `sequences` (account, source), `announcements` (revision, ordinal), `flagged` (hash of a subject -> its flags;
+// flag_index.h), `meta` (format, revision, policy time, subject secret). Copy-on-write: a crash at any moment leaves
+// the last committed state, and opening needs no recovery. One process has a store at a time; `lock.sluice` in its
+// folder says which. Source: docs/decisions/2026-11-24-store-layout.md
 #ifndef SLUICE_STORE_STORE_H_
 #define SLUICE_STORE_STORE_H_
 
@@ -21,12 +21,13 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "enforcement/event.h"
+#include "enforcement/flag_reader.h"
 #include "enforcement/reducer.h"
 
 namespace sluice {
 
-// The store's own version: one that is newer than this refuses to open.
-inline constexpr int64_t kStoreFormat = 1;
+// The store's own version: one that is newer than this refuses to open, an older one is brought up to it.
+inline constexpr int64_t kStoreFormat = 2;
 
 // One committed state. Thread-safe where it is a Store; a snapshot is for one thread at a time.
 class StoreReader {
@@ -52,6 +53,8 @@ class StoreReader {
   // From `after` (exclusive; "" = from the start) on, of one kind; pages of List. `after` need not exist any more.
   virtual absl::Status ForEachEntityOf(EntityKind kind, absl::string_view after,
                                        const std::function<bool(const Entity&)>& visit) const = 0;
+  // All of one kind, in no order: `visit` is called by several threads at once.
+  virtual absl::Status ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const = 0;
   virtual absl::StatusOr<absl::optional<Entity>> GetEntity(const EntityKey& key) const = 0;
   virtual absl::Status ForEachSeen(const std::function<bool(const SeenEvent&)>& visit) const = 0;
   virtual absl::Status ForEachSequence(const std::function<bool(const Sequence&)>& visit) const = 0;
@@ -60,6 +63,11 @@ class StoreReader {
                                            const std::function<bool(const Announcement&)>& visit) const = 0;
   virtual absl::Status ForEachLogged(int64_t from_revision,
                                      const std::function<bool(const StampedEvent&)>& visit) const = 0;
+
+  // Every piece of every flag, by the SubjectHash of what it is on, in the order of the hash's low half; and how many
+  // subjects are flagged.
+  virtual absl::Status ForEachFlagged(const std::function<void(Hash128, const FlagPiece&)>& visit) const = 0;
+  virtual size_t flagged() const = 0;
 
   virtual int64_t revision() const = 0;        // 0 = nothing was ever applied
   virtual absl::Time policy_time() const = 0;  // the Unix epoch where nothing was ever applied
@@ -83,6 +91,9 @@ class Store : public StoreReader {
    public:
     ~Transaction() override = default;
     virtual absl::Status Put(const Entity& entity) = 0;  // without events: removes it
+    // As Put, of an entity that is not there: cheap in the order of ForEachEntity, as an import has it. ALREADY_EXISTS,
+    // and nothing changed, where it is there. The index of its flags is written with Commit.
+    virtual absl::Status PutNew(const Entity& entity) = 0;
     // REQUIRES: a revision above all in the log.
     virtual absl::Status AppendLog(const StampedEvent& event) = 0;
     // REQUIRES: a revision not below the last announcement's.
@@ -107,6 +118,9 @@ class Store : public StoreReader {
   // The last committed state, and that alone, for as long as the snapshot lives. Keeps the space of what later commits
   // replace from being used again, so let it go soon. The store must outlive it.
   virtual absl::StatusOr<std::unique_ptr<StoreReader>> Snapshot() const = 0;
+
+  // The flags as last committed, for checks. Lives as long as the store.
+  virtual const FlagReader& flag_reader() const = 0;
 
   // Bytes of the map in use, free pages not counted, and its bound. Reads the list of free pages: cheap, not free.
   virtual size_t used_bytes() const = 0;

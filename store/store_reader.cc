@@ -7,12 +7,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <thread>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "proto/translate.h"
+#include "store/entity_crew.h"
+#include "store/flag_index.h"
 
 namespace sluice {
 namespace {
@@ -34,11 +38,11 @@ std::string NumberName(int64_t number) {
   return name;
 }
 
-bool ReadEntity(absl::string_view name, absl::string_view value, Entity* entity) {
+bool ReadEntity(absl::string_view name, absl::string_view value, v1::ExportChunk* scratch, Entity* entity) {
   if (name.empty()) return false;
   entity->key.kind = static_cast<EntityKind>(name[0]);
   entity->key.id = std::string(name.substr(1));
-  return ParseEvents(value, &entity->events);
+  return ParseEvents(value, scratch, &entity->events);
 }
 
 constexpr uint64_t kLittleBytes = uint64_t{1} << 20;
@@ -82,18 +86,17 @@ std::string Serialize(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
-std::string SerializeEvents(const Entity& entity) {
-  v1::ExportChunk chunk;
-  for (const StampedEvent& event : entity.events) ToProto(event, chunk.add_events());
-  return Serialize(chunk);
+std::string SerializeEvents(const Entity& entity, v1::ExportChunk* scratch) {
+  scratch->Clear();
+  for (const StampedEvent& event : entity.events) ToProto(event, scratch->add_events());
+  return Serialize(*scratch);
 }
 
-bool ParseEvents(absl::string_view bytes, std::vector<StampedEvent>* events) {
-  v1::ExportChunk chunk;
-  if (!chunk.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
+bool ParseEvents(absl::string_view bytes, v1::ExportChunk* scratch, std::vector<StampedEvent>* events) {
+  if (!scratch->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
   events->clear();
-  events->reserve(chunk.events_size());
-  for (const v1::PolicyEvent& event : chunk.events()) events->push_back(StampedFromProto(event));
+  events->reserve(static_cast<size_t>(scratch->events_size()));
+  for (const v1::PolicyEvent& event : scratch->events()) events->push_back(StampedFromProto(event));
   return true;
 }
 
@@ -190,9 +193,10 @@ absl::Status LmdbReader::Visit(MDB_dbi table, absl::string_view what, const std:
 }
 
 absl::Status LmdbReader::ForEachEntity(const std::function<bool(const Entity&)>& visit) const {
+  v1::ExportChunk scratch;
+  Entity entity;
   return Visit(tables_.entities, "entities", "", [&](absl::string_view name, absl::string_view value, bool* damaged) {
-    Entity entity;
-    if (!ReadEntity(name, value, &entity)) return !(*damaged = true);
+    if (!ReadEntity(name, value, &scratch, &entity)) return !(*damaged = true);
     return visit(entity);
   });
 }
@@ -200,13 +204,38 @@ absl::Status LmdbReader::ForEachEntity(const std::function<bool(const Entity&)>&
 absl::Status LmdbReader::ForEachEntityOf(EntityKind kind, absl::string_view after,
                                          const std::function<bool(const Entity&)>& visit) const {
   const std::string from = NameOf(EntityKey{kind, std::string(after)});
+  v1::ExportChunk scratch;
+  Entity entity;
   return Visit(tables_.entities, "entities", from, [&](absl::string_view name, absl::string_view value, bool* damaged) {
     if (name[0] != static_cast<char>(kind)) return false;
     if (!after.empty() && name == from) return true;
-    Entity entity;
-    if (!ReadEntity(name, value, &entity)) return !(*damaged = true);
+    if (!ReadEntity(name, value, &scratch, &entity)) return !(*damaged = true);
     return visit(entity);
   });
+}
+
+absl::Status LmdbReader::ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const {
+  const std::string from = NameOf(EntityKey{kind, ""});
+  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
+  EntityCrew crew(static_cast<int>(threads), [&visit] {
+    auto scratch = std::make_shared<v1::ExportChunk>();
+    auto entity = std::make_shared<Entity>();
+    return [&visit, scratch, entity](const EntityCrew::Record& record) {
+      if (!ReadEntity(record.first, record.second, scratch.get(), entity.get())) return false;
+      visit(*entity);
+      return true;
+    };
+  });
+  absl::Status status =
+      Visit(tables_.entities, "entities", from, [&](absl::string_view name, absl::string_view value, bool*) {
+        return name[0] == static_cast<char>(kind) && crew.Add({name, value});
+      });
+  const std::string damaged = crew.Finish();
+  if (status.ok() && !damaged.empty()) {
+    status = StoreError(MDB_CORRUPTED, path_, nullptr,
+                        absl::StrCat("reading entities ", absl::CHexEscape(damaged.substr(0, 64))));
+  }
+  return status;
 }
 
 absl::StatusOr<absl::optional<Entity>> LmdbReader::GetEntity(const EntityKey& key) const {
@@ -214,7 +243,8 @@ absl::StatusOr<absl::optional<Entity>> LmdbReader::GetEntity(const EntityKey& ke
   int error = LmdbTable(transaction_, tables_.entities).Get(NameOf(key), &value);
   if (error == MDB_NOTFOUND) return absl::optional<Entity>();
   Entity entity{key, {}};
-  if (error == 0 && !ParseEvents(value, &entity.events)) error = MDB_CORRUPTED;
+  v1::ExportChunk scratch;
+  if (error == 0 && !ParseEvents(value, &scratch, &entity.events)) error = MDB_CORRUPTED;
   if (error != 0) {
     return StoreError(error, path_, nullptr, absl::StrCat("reading entity ", absl::CHexEscape(key.id)));
   }
@@ -257,6 +287,31 @@ absl::Status LmdbReader::ForEachLogged(int64_t from_revision,
                  if (!message.ParseFromArray(value.data(), static_cast<int>(value.size()))) return !(*damaged = true);
                  return visit(StampedFromProto(message));
                });
+}
+
+absl::Status LmdbReader::ForEachFlagged(const std::function<void(Hash128, const FlagPiece&)>& visit) const {
+  return Visit(tables_.flagged, "flags", "", [&](absl::string_view name, absl::string_view value, bool* damaged) {
+    if (name.size() != 16) return !(*damaged = true);
+    const Hash128 subject = FlaggedSubject(name);
+    *damaged = !VisitFlagPieces(value, [&](const FlagPiece& piece) { visit(subject, piece); });
+    return !*damaged;
+  });
+}
+
+size_t LmdbReader::flagged() const {
+  MDB_stat stat{};
+  return mdb_stat(transaction_, tables_.flagged, &stat) == 0 ? stat.ms_entries : 0;
+}
+
+absl::Status RebuildFlagged(MDB_txn* transaction, const Tables& tables, absl::string_view path) {
+  int error = mdb_drop(transaction, tables.flagged, 0);
+  if (error != 0) return StoreError(error, path, nullptr, "emptying the index of flags");
+  absl::Status status =
+      LmdbReader(transaction, tables, path).ForEachEntityOf(EntityKind::kFlag, "", [&](const auto& flag) {
+        error = UpdateFlagged(LmdbTable(transaction, tables.flagged), Entity{flag.key, {}}, flag);
+        return error == 0;
+      });
+  return status.ok() ? StoreError(error, path, nullptr, "writing the index of flags") : status;
 }
 
 }  // namespace sluice

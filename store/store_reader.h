@@ -12,19 +12,21 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "google/protobuf/message_lite.h"
+#include "sluice/v1/admin.pb.h"
 #include "store/lmdb_table.h"
 #include "store/store.h"
 
 namespace sluice {
 
 struct Tables {
-  MDB_dbi entities = 0, log = 0, seen = 0, sequences = 0, announcements = 0, meta = 0;
+  MDB_dbi entities = 0, log = 0, seen = 0, sequences = 0, announcements = 0, flagged = 0, meta = 0;
 };
 
 // Names in `meta`. Values are eight bytes, big-endian; times are nanoseconds since the Unix epoch.
 inline constexpr absl::string_view kMetaFormat = "format";
 inline constexpr absl::string_view kMetaRevision = "revision";
 inline constexpr absl::string_view kMetaPolicyTime = "policy_time";
+inline constexpr absl::string_view kMetaSubjectSecret = "subject_secret";  // bytes
 
 // Names in the other tables.
 std::string NameOf(const EntityKey& key);                               // the kind's byte, the id
@@ -32,16 +34,19 @@ std::string NameOf(absl::string_view first, absl::string_view second);  // lengt
 
 // The same message gives the same bytes, always.
 std::string Serialize(const google::protobuf::MessageLite& message);
-// Of an entity: an ExportChunk of its events.
-std::string SerializeEvents(const Entity& entity);
+// Of an entity: an ExportChunk of its events. `*scratch` is overwritten, and worth keeping for its memory.
+std::string SerializeEvents(const Entity& entity, v1::ExportChunk* scratch);
 // False where `bytes` are no such chunk.
-bool ParseEvents(absl::string_view bytes, std::vector<StampedEvent>* events);
+bool ParseEvents(absl::string_view bytes, v1::ExportChunk* scratch, std::vector<StampedEvent>* events);
 
 // What an LMDB or system error code means to whoever asked for `doing`: which store, and what to do.
 absl::Status StoreError(int error, absl::string_view path, MDB_env* environment, absl::string_view doing);
 
 // The number of a name in `meta`; 0 where it is not set. MDB_CORRUPTED where it is no number.
 int ReadMeta(LmdbTable meta, absl::string_view name, uint64_t* number);
+
+// Makes `flagged` anew from the entities. OK, or why not: then abort the transaction.
+absl::Status RebuildFlagged(MDB_txn* transaction, const Tables& tables, absl::string_view path);
 
 // Reads `transaction`, which it borrows, as all else.
 class LmdbReader : public StoreReader {
@@ -55,6 +60,7 @@ class LmdbReader : public StoreReader {
   absl::Status ForEachEntity(const std::function<bool(const Entity&)>& visit) const override;
   absl::Status ForEachEntityOf(EntityKind kind, absl::string_view after,
                                const std::function<bool(const Entity&)>& visit) const override;
+  absl::Status ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const override;
   absl::StatusOr<absl::optional<Entity>> GetEntity(const EntityKey& key) const override;
   absl::Status ForEachSeen(const std::function<bool(const SeenEvent&)>& visit) const override;
   absl::Status ForEachSequence(const std::function<bool(const Sequence&)>& visit) const override;
@@ -62,6 +68,8 @@ class LmdbReader : public StoreReader {
                                    const std::function<bool(const Announcement&)>& visit) const override;
   absl::Status ForEachLogged(int64_t from_revision,
                              const std::function<bool(const StampedEvent&)>& visit) const override;
+  absl::Status ForEachFlagged(const std::function<void(Hash128, const FlagPiece&)>& visit) const override;
+  size_t flagged() const override;
   int64_t revision() const override { return revision_; }
   absl::Time policy_time() const override { return policy_time_; }
 

@@ -62,7 +62,9 @@ TEST(ParseAddress, TakesOfDottedNumbersWhatInetPtonTakes) {
     const bool valid = inet_pton(AF_INET, text.c_str(), &wanted) == 1;
     const absl::optional<AddressBlock> got = ParseAddress(text);
     ASSERT_EQ(got.has_value(), valid) << text;
-    if (valid) ASSERT_EQ(memcmp(got->bytes.data(), &wanted, 4), 0) << text;
+    if (valid) {
+      ASSERT_EQ(memcmp(got->bytes.data(), &wanted, 4), 0) << text;
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 #ifndef SLUICE_TESTS_ENFORCEMENT_NODE_H_
 #define SLUICE_TESTS_ENFORCEMENT_NODE_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -30,7 +31,14 @@ class Node : public EntitySource {
       : pack_(DefaultPack()),
         index_(pack_),
         limiter_(Limiter::Options{1 << 12}),
-        engine_(pack_, &index_, &limiter_, std::move(options)) {}
+        engine_(pack_, &index_, &limiter_, std::move(options)) {
+    index_.SetFacts([this](const EntityKey& key) { return Get(key); });
+    index_.SetEach([this](EntityKind kind, const std::function<void(const Entity&)>& visit) {
+      for (const auto& [key, entity] : entities_) {
+        if (key.kind == kind) visit(entity);
+      }
+    });
+  }
 
   // ---- EntitySource
   absl::optional<Entity> Get(const EntityKey& key) const override {

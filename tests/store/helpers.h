@@ -167,6 +167,15 @@ struct Node {
   std::unique_ptr<PolicyWriter> writer;
 };
 
+// The ids of the rules on a subject, as a check finds them.
+inline std::vector<std::string> FlagsOn(const Policy& policy, const Subject& subject) {
+  std::vector<std::string> ids;
+  ReadRules read;
+  const SubjectKey key = KeyOf(subject);
+  EXPECT_TRUE(policy.ForEachRule(key.kind, key.hash, &read, [&](const Rule& rule) { ids.push_back(rule.id); }));
+  return ids;
+}
+
 inline Store::Options In(std::string path, size_t map_bytes = size_t{64} << 20) {
   Store::Options options;
   options.path = std::move(path);

@@ -27,6 +27,7 @@ class FailingStore final : public Store {
       return real_->LastSequence(account, source);
     }
     absl::Status Put(const Entity& entity) override { return real_->Put(entity); }
+    absl::Status PutNew(const Entity& entity) override { return real_->PutNew(entity); }
     absl::Status AppendLog(const StampedEvent& event) override { return real_->AppendLog(event); }
     absl::Status AppendAnnouncement(const Announcement& each) override { return real_->AppendAnnouncement(each); }
     absl::Status MarkSeen(const SeenEvent& seen) override { return real_->MarkSeen(seen); }
@@ -56,6 +57,9 @@ class FailingStore final : public Store {
                                const std::function<bool(const Entity&)>& visit) const override {
     return store_->ForEachEntityOf(kind, after, visit);
   }
+  absl::Status ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const override {
+    return store_->ForEachEntityAtOnce(kind, visit);
+  }
   absl::StatusOr<absl::optional<Entity>> GetEntity(const EntityKey& key) const override {
     return store_->GetEntity(key);
   }
@@ -71,6 +75,11 @@ class FailingStore final : public Store {
   absl::Status ForEachLogged(int64_t from, const std::function<bool(const StampedEvent&)>& visit) const override {
     return store_->ForEachLogged(from, visit);
   }
+  absl::Status ForEachFlagged(const std::function<void(Hash128, const FlagPiece&)>& visit) const override {
+    return store_->ForEachFlagged(visit);
+  }
+  size_t flagged() const override { return store_->flagged(); }
+  const FlagReader& flag_reader() const override { return store_->flag_reader(); }
   int64_t revision() const override { return store_->revision(); }
   absl::Time policy_time() const override { return store_->policy_time(); }
   size_t used_bytes() const override { return store_->used_bytes(); }
@@ -124,11 +133,11 @@ TEST_F(PolicyWriterFailureTest, AFailedCommitLeavesStoreAndIndexAsTheyWere) {
     const auto policy = node_->index->Read();
     EXPECT_EQ(policy->revision(), 5 + copy);
     EXPECT_EQ(policy->accounts(), 1u);
-    const Segment& last = policy->FindAccount("u1")->timeline.segments.back();
+    const Segment last = policy->FindAccount("u1")->timeline.segments.back();
     EXPECT_EQ(last.state, AccountState::kReclaimable) << "frozen, and never unfrozen";
     EXPECT_EQ(last.from, absl::FromUnixSeconds(1774972800)) << "30 days: 2026-04-01T00:00+08:00";
-    EXPECT_NE(policy->FindRules(KeyOf(OfObject("b1", "key of f1")).hash), nullptr);
-    EXPECT_EQ(policy->FindRules(KeyOf(OfObject("b1", "key of f2")).hash), nullptr);
+    EXPECT_THAT(FlagsOn(*policy, OfObject("b1", "key of f1")), ElementsAre("f1"));
+    EXPECT_THAT(FlagsOn(*policy, OfObject("b1", "key of f2")), IsEmpty());
   }
 }
 

@@ -233,13 +233,13 @@ TEST(StoreTest, ANewerFormatIsRefusedAndLeftAlone) {
   MustOpen(options);
   MDB_env* environment;
   ASSERT_EQ(mdb_env_create(&environment), 0);
-  ASSERT_EQ(mdb_env_set_maxdbs(environment, 8), 0);
+  ASSERT_EQ(mdb_env_set_maxdbs(environment, 16), 0);
   ASSERT_EQ(mdb_env_open(environment, options.path.c_str(), 0, 0600), 0);
   MDB_txn* transaction;
   MDB_dbi meta;
   ASSERT_EQ(mdb_txn_begin(environment, nullptr, 0, &transaction), 0);
   ASSERT_EQ(mdb_dbi_open(transaction, "meta", 0, &meta), 0);
-  char name[] = "format", number[] = {0, 0, 0, 0, 0, 0, 0, 2};
+  char name[] = "format", number[] = {0, 0, 0, 0, 0, 0, 0, 3};
   MDB_val key{6, name}, value{8, number};
   ASSERT_EQ(mdb_put(transaction, meta, &key, &value, 0), 0);
   ASSERT_EQ(mdb_txn_commit(transaction), 0);
@@ -247,7 +247,7 @@ TEST(StoreTest, ANewerFormatIsRefusedAndLeftAlone) {
 
   const absl::Status status = Store::Open(options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("newer version (format 2, this program knows 1)"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("newer version (format 3, this program knows 2)"));
   EXPECT_EQ(Store::Open(options).status(), status) << "the refusal holds no lock";
 }
 
@@ -264,7 +264,7 @@ TEST(StoreTest, WhatIsNoStoreIsDataLoss) {
   MDB_txn* transaction;
   MDB_dbi table;
   ASSERT_EQ(mdb_env_create(&environment), 0);
-  ASSERT_EQ(mdb_env_set_maxdbs(environment, 8), 0);
+  ASSERT_EQ(mdb_env_set_maxdbs(environment, 16), 0);
   ASSERT_EQ(mdb_env_open(environment, other.c_str(), 0, 0600), 0);
   ASSERT_EQ(mdb_txn_begin(environment, nullptr, 0, &transaction), 0);
   ASSERT_EQ(mdb_dbi_open(transaction, "theirs", MDB_CREATE, &table), 0);

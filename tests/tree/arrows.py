@@ -44,7 +44,7 @@ class Room:
 
 ROOMS = {
     "enforcement": Room("the standard library, Abseil, xxHash and libidn2 alone, and neither files, sockets nor clocks",
-                        libraries=("arpa/inet.h", "idn2.h", "xxhash.h"), never=IMPURE),
+                        libraries=("arpa/inet.h", "idn2.h", "sys/mman.h", "xxhash.h"), never=IMPURE),
     "proto": Room("enforcement and Protobuf", ("enforcement",), PROTOBUF),
     "agreement": Room("enforcement, yaml-cpp and xxHash", ("enforcement",), ("xxhash.h", "yaml-cpp/")),
     "store": Room("enforcement, proto, LMDB and xxHash", ("enforcement", "proto"),

@@ -1,0 +1,301 @@
+// The half of Policy that keeps the standing of accounts, and what falls due of them by time alone.
+#include <algorithm>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "enforcement/calendar.h"
+#include "enforcement/policy.h"
+#include "enforcement/timeline_code.h"
+
+namespace sluice {
+namespace {
+
+// When RECLAIMABLE may be announced of an account; nothing where its timeline does not lead there.
+absl::optional<int64_t> DueNs(const Timeline& timeline) {
+  if (timeline.segments.empty()) return absl::nullopt;
+  const Segment& last = timeline.segments.back();
+  if (last.state != AccountState::kReclaimable || !last.announce_at) return absl::nullopt;
+  return absl::ToUnixNanos(*last.announce_at);
+}
+
+// The row of a state that has one alone and no clock of its own.
+absl::optional<StateRow> PlainRow(AccountState state) {
+  if (state == AccountState::kPending) return StateRow::kPending;
+  if (state == AccountState::kActive) return StateRow::kActive;
+  return absl::nullopt;
+}
+
+}  // namespace
+
+// ---- Records
+// ---------------------------------------------------------------------------------------------------------
+
+// What a record says of a state in one byte and a time. REQUIRES: PlainRow(state).
+Segment Policy::PlainSegment(AccountState state, int64_t from_ns) const {
+  Segment segment;
+  segment.state = state;
+  segment.from = segment.since = absl::FromUnixNanos(from_ns);
+  segment.permissions = pack_->rows[static_cast<size_t>(*PlainRow(state))];
+  return segment;
+}
+
+bool Policy::IsPlain(const Segment& segment) const {
+  return PlainRow(segment.state).has_value() && !segment.written && segment.cause == TerminationCause::kUnspecified &&
+         segment.permissions == pack_->rows[static_cast<size_t>(*PlainRow(segment.state))] &&
+         segment.since == segment.from && !segment.deadline && !segment.payment_pending && !segment.announce_at &&
+         !segment.delete_by_parameter && FitsNanos(segment.from);
+}
+
+AccountRecord Policy::RecordOf(NamePool::Place name, const Timeline& timeline) {
+  AccountRecord record{};
+  record.name = name;
+  const auto& segments = timeline.segments;
+  if (segments.empty()) {
+    record.form = AccountRecord::kNameOnly;
+  } else if (segments.size() <= 2 && std::all_of(segments.begin(), segments.end(),
+                                                 [this](const Segment& segment) { return IsPlain(segment); })) {
+    record.form = segments.size() == 1 ? AccountRecord::kOneState : AccountRecord::kTwoStates;
+    record.first_ns = absl::ToUnixNanos(segments.front().from);
+    record.second_ns = absl::ToUnixNanos(segments.back().from);
+    record.states =
+        static_cast<uint8_t>(static_cast<int>(segments.front().state) | static_cast<int>(segments.back().state) << 4);
+  } else {
+    record.form = AccountRecord::kCoded;
+    record.first_ns = records_->names.Add(EncodeTimeline(timeline));
+  }
+  return record;
+}
+
+Timeline Policy::TimelineOf(const AccountRecord& record) const {
+  Timeline timeline;
+  if (record.form == AccountRecord::kCoded) return DecodeTimeline(records_->names.At(record.code()));
+  if (record.form >= AccountRecord::kOneState)
+    timeline.segments.push_back(PlainSegment(record.first(), record.first_ns));
+  if (record.form == AccountRecord::kTwoStates) {
+    timeline.segments.push_back(PlainSegment(record.second(), record.second_ns));
+  }
+  return timeline;
+}
+
+AccountRecord Policy::Meet(absl::string_view account, Hash128 hash) {
+  if (const AccountRecord* known = accounts_.Find(hash)) return *known;
+  AccountRecord record{};
+  record.form = AccountRecord::kNameOnly;
+  record.name = records_->names.Add(account);
+  accounts_.Put(hash, record);
+  return record;
+}
+
+Timeline Policy::BuildStanding(const Entity& account) const {
+  return account.events.empty() ? Timeline() : BuildTimeline(account.events, account.key.id, parameters_, *pack_);
+}
+
+void Policy::PutAccount(const Entity& account, const Timeline& standing) {
+  ready_ = true;
+  if (repeating_) return;
+  const Hash128 hash = SubjectHash(SubjectKind::kAccount, account.key.id);
+  if (account.events.empty() && accounts_.Find(hash) == nullptr) return;
+  const AccountRecord before = Meet(account.key.id, hash);
+  const Timeline was = TimelineOf(before);
+  AccountRecord record = RecordOf(before.name, standing);
+  // Opened and paid: no clock that a parameter could move.
+  record.clocked = !standing.segments.empty() &&
+                   (account.events.size() > 2 || standing.segments.back().state != AccountState::kActive);
+  if (const AccountRecord* pending = accounts_.Pending(hash)) records_->names.Free(pending->code());
+  accounts_.Put(hash, record);
+  account_count_ += (record.form != AccountRecord::kNameOnly) - (before.form != AccountRecord::kNameOnly);
+  TrackDue(record, was, standing);
+}
+
+void Policy::RebuildTimelines(absl::string_view account) {
+  std::vector<std::string> names;
+  if (!account.empty()) {
+    names.emplace_back(account);
+  } else {
+    accounts_.ForEach([&](const AccountRecord& record) {
+      if (record.form != AccountRecord::kNameOnly && record.clocked)
+        names.emplace_back(records_->names.At(record.name));
+    });
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+  }
+  for (const std::string& name : names) {
+    const AccountRecord* record = accounts_.Find(SubjectHash(SubjectKind::kAccount, name));
+    if (record == nullptr || record->form == AccountRecord::kNameOnly) continue;
+    if (!records_->facts) std::abort();  // PolicyIndex::SetFacts was not called
+    const absl::optional<Entity> entity = records_->facts({EntityKind::kAccount, name});
+    if (entity) PutAccount(*entity, BuildStanding(*entity));
+  }
+}
+
+absl::optional<Account> Policy::FindAccount(absl::string_view account) const {
+  return FindAccount(SubjectHash(SubjectKind::kAccount, account));
+}
+
+absl::optional<Account> Policy::FindAccount(Hash128 account) const {
+  const AccountRecord* record = accounts_.Find(account);
+  if (record == nullptr || record->form == AccountRecord::kNameOnly) return absl::nullopt;
+  return Account{records_->names.At(record->name), TimelineOf(*record)};
+}
+
+void Policy::ForEachAccount(absl::FunctionRef<void(const Account&)> visit) const {
+  accounts_.ForEachShown([&](const AccountRecord& record) {
+    if (record.form != AccountRecord::kNameOnly) visit({records_->names.At(record.name), TimelineOf(record)});
+  });
+}
+
+bool Policy::PlainlyPermits(Hash128 account, Operation judged, const Moment& now) const {
+  const AccountRecord* record = accounts_.Find(account);
+  if (record == nullptr || (record->form != AccountRecord::kOneState && record->form != AccountRecord::kTwoStates)) {
+    return false;
+  }
+  // Of one state both are the same.
+  if (now.wall < absl::FromUnixNanos(record->second_ns)) return false;
+  return pack_->rows[static_cast<size_t>(*PlainRow(record->second()))][static_cast<size_t>(judged)] ==
+         Permission::kAllow;
+}
+
+absl::string_view Policy::AccountName(Hash128 account) const {
+  const AccountRecord* record = accounts_.Find(account);
+  return record == nullptr ? absl::string_view() : records_->names.At(record->name);
+}
+
+// ---- What falls due
+// --------------------------------------------------------------------------------------------------
+
+void Policy::TrackDue(const AccountRecord& record, const Timeline& was, const Timeline& is) {
+  if (const absl::optional<int64_t> due = DueNs(was)) records_->due.erase({*due, record.name});
+  const absl::optional<int64_t> due = DueNs(is);
+  if (due && !IsAnnounced(records_->names.At(record.name))) records_->due.emplace(*due, record.name);
+}
+
+bool Policy::IsAnnounced(absl::string_view account) const { return AnnouncedAt(account).has_value(); }
+
+OptionalTime Policy::AnnouncedAt(absl::string_view account) const {
+  const auto it = records_->announced.find(account);
+  return it == records_->announced.end() ? OptionalTime() : OptionalTime(it->second);
+}
+
+void Policy::Note(const Announcement& announcement) {
+  if (repeating_) return;
+  const std::string& account = announcement.subject.account;
+  if (announcement.kind == AnnouncementKind::kReclaimable) {
+    records_->announced[account] = announcement.at;
+  } else if (announcement.kind == AnnouncementKind::kReclaimCancelled) {
+    records_->announced.erase(account);
+  } else {
+    return;
+  }
+  const AccountRecord* record = accounts_.Find(SubjectHash(SubjectKind::kAccount, account));
+  if (record == nullptr) return;
+  const Timeline timeline = TimelineOf(*record);
+  TrackDue(*record, timeline, timeline);
+}
+
+absl::flat_hash_set<absl::string_view> Policy::HeldAccounts(const Moment& now) const {
+  absl::flat_hash_set<absl::string_view> held;
+  for (const Rule* rule : evidence_) {
+    if (!rule->KeepsNow(now)) continue;
+    const Subject& subject = rule->evidence;
+    if (!subject.account.empty()) {
+      held.insert(subject.account);
+    } else if (!subject.bucket.empty()) {
+      if (const auto bucket = FindBucket(subject.bucket, now.wall)) held.insert(bucket->account);
+    } else if (!subject.host.empty()) {
+      if (const auto domain = FindDomain(subject.host, now.wall)) held.insert(domain->account);
+      if (!absl::StartsWith(subject.host, "*.")) continue;
+      for (const std::string& host : HostsBelow(subject.host)) {
+        const auto domain = FindDomain(host, now.wall);
+        if (domain) held.insert(domain->account);
+      }
+    }
+  }
+  return held;
+}
+
+// Hosts are looked up from below upwards, and a record does not have its name: who is bound below a wildcard takes a
+// walk through all there is, the first time that a hold asks. Such holds are rare.
+const std::set<std::string>& Policy::HostsBelow(const std::string& wildcard) const {
+  const auto [it, added] = records_->hosts_below.try_emplace(wildcard);
+  std::set<std::string>& hosts = it->second;
+  if (!added) return hosts;
+  const auto add = [&](const std::string& host) {
+    if (absl::EndsWith(host, wildcard.substr(1))) hosts.insert(host);
+  };
+  if (records_->each) records_->each(EntityKind::kDomain, [&](const Entity& domain) { add(domain.key.id); });
+  for (const std::string& host : records_->hosts_put) add(host);
+  return hosts;
+}
+
+std::vector<Announcement> Policy::DueAnnouncements(const Moment& now) {
+  std::vector<Announcement> due;
+  const int64_t wall_ns = absl::ToUnixNanos(now.wall);
+  const bool some_due =
+      !records_->due.empty() && records_->due.begin()->first <= wall_ns && now.clock_error.has_value();
+  const bool recheck = !records_->announced.empty() && (records_->recheck_announced || !evidence_.empty());
+  records_->recheck_announced = false;
+  if (!some_due && !recheck) return due;
+  const absl::flat_hash_set<absl::string_view> held = HeldAccounts(now);
+  const auto announce = [&](AnnouncementKind kind, absl::string_view name, const Segment& segment, std::string detail) {
+    Announcement announcement;
+    announcement.kind = kind;
+    announcement.subject.account = std::string(name);
+    announcement.at = now.wall;
+    announcement.clause = pack_->causes[static_cast<size_t>(segment.cause)].clause;
+    announcement.detail = std::move(detail);
+    due.push_back(std::move(announcement));
+  };
+  if (recheck) {
+    for (const auto& [name, at] : records_->announced) {
+      const absl::optional<Account> account = FindAccount(name);
+      const Segment* segment = account ? account->timeline.At(now.wall) : nullptr;
+      if (segment == nullptr || segment->state == AccountState::kReclaimed) continue;
+      if (segment->state != AccountState::kReclaimable) {
+        announce(AnnouncementKind::kReclaimCancelled, name, *segment, "the account came back");
+      } else if (held.contains(name)) {
+        announce(AnnouncementKind::kReclaimCancelled, name, *segment, "held as evidence");
+      }
+    }
+  }
+  if (some_due) {
+    for (auto it = records_->due.begin(); it != records_->due.end() && it->first <= wall_ns; ++it) {
+      const absl::string_view name = records_->names.At(it->second);
+      const absl::optional<Account> account = FindAccount(name);
+      const Segment* segment = account ? account->timeline.At(now.wall) : nullptr;
+      if (segment == nullptr || segment->state != AccountState::kReclaimable || segment->payment_pending ||
+          held.contains(name)) {
+        continue;
+      }
+      announce(AnnouncementKind::kReclaimable, name, *segment,
+               absl::StrCat("the window closed at ", ChinaTimeText(*segment->deadline),
+                            "; confirm with billing before anything is erased"));
+    }
+  }
+  std::stable_sort(due.begin(), due.end(),
+                   [](const Announcement& a, const Announcement& b) { return a.subject.account < b.subject.account; });
+  return due;
+}
+
+absl::Time Policy::NextDue(const Moment& now) const {
+  absl::Time next = absl::InfiniteFuture();
+  const auto& due = records_->due;
+  const int64_t wall_ns = absl::ToUnixNanos(now.wall);
+  const auto first = due.upper_bound({wall_ns, std::numeric_limits<NamePool::Place>::max()});
+  if (first != due.end()) next = absl::FromUnixNanos(first->first);
+  const bool blocked = !due.empty() && due.begin()->first <= wall_ns;
+  if (!blocked && records_->announced.empty()) return next;
+  for (const Rule* rule : evidence_) {
+    const absl::Time gone = rule->span.until + now.clock_error.value_or(absl::ZeroDuration());
+    if (gone > now.wall) next = std::min(next, gone);
+    if (rule->span.from > now.wall) next = std::min(next, rule->span.from);
+    for (const Exception& exception : rule->exceptions) {
+      const absl::Time lifts =
+          exception.from + (exception.ahead ? now.clock_error.value_or(absl::ZeroDuration()) : absl::ZeroDuration());
+      if (lifts > now.wall) next = std::min(next, lifts);
+    }
+  }
+  return next;
+}
+
+}  // namespace sluice

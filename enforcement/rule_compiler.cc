@@ -1,0 +1,128 @@
+#include "enforcement/rule_compiler.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+// What a rule's events make of it, newest last.
+class RuleCompiler {
+ public:
+  RuleCompiler(const Entity& entity, const Pack* pack) : entity_(entity), pack_(pack) {}
+
+  void Compile(std::vector<std::unique_ptr<Rule>>* rules, std::vector<Subject>* all_subjects) {
+    for (const StampedEvent& stamped : entity_.events) {
+      const absl::Time at = BitesAt(stamped);
+      if (const auto* exception = std::get_if<GrantException>(&stamped.event.change)) {
+        exceptions_.push_back({KeyOf(exception->subject), at, IsAhead(stamped)});
+        all_subjects->push_back(exception->subject);
+        continue;
+      }
+      CutAt(at, rules, [](Rule* piece) { return std::make_pair(&piece->span.from, &piece->span.until); });
+      auto rule = std::make_unique<Rule>();
+      rule->kind = entity_.key.kind;
+      rule->id = entity_.key.id;
+      rule->set_by = stamped.event.role;
+      rule->span.from = at;
+      const std::vector<Subject> subjects =
+          std::visit([&](const auto& change) { return Fill(change, rule.get()); }, stamped.event.change);
+      if (subjects.empty()) continue;  // cleared, lifted, released
+      for (const Subject& subject : subjects) {
+        rule->subjects.push_back(KeyOf(subject));
+        all_subjects->push_back(subject);
+      }
+      if (rule->keeps_evidence()) rule->evidence = subjects.front();
+      rules->push_back(std::move(rule));
+    }
+    for (const auto& rule : *rules) rule->exceptions = exceptions_;
+  }
+
+ private:
+  template <typename Other>
+  std::vector<Subject> Fill(const Other&, Rule*) {
+    return {};
+  }
+  std::vector<Subject> Fill(const RaiseFlag& flag, Rule* rule) {
+    rule->category = pack_ == nullptr ? nullptr : pack_->FindCategory(flag.category);
+    rule->severity = flag.severity;
+    if (flag.severity == Severity::kUnspecified && rule->category != nullptr) {
+      rule->severity = rule->category->default_severity;
+    }
+    rule->clause = flag.category;
+    rule->trial = flag.trial;
+    rule->span.until = flag.expires_at.value_or(absl::InfiniteFuture());
+    return {flag.subject};
+  }
+  std::vector<Subject> Fill(const IssueOrder& order, Rule* rule) {
+    rule->operations = SetOf(order.operations);
+    rule->regions = order.regions;
+    rule->span.until = order.expires_at.value_or(absl::InfiniteFuture());
+    return order.subjects;
+  }
+  std::vector<Subject> Fill(const PlaceHold& hold, Rule*) { return {hold.subject}; }
+  std::vector<Subject> Fill(const Restrict& restriction, Rule* rule) {
+    rule->restriction = restriction.kind;
+    rule->clause = restriction.clause;
+    rule->victim = restriction.victim;
+    rule->span.until = restriction.expires_at.value_or(absl::InfiniteFuture());
+    rule->rate = restriction.requests_per_second;
+    if (rule->rate > 0) rule->bucket = TokenBucket(rule->rate, std::max(rule->rate, 1.0));
+    // Replaced under its id a sandbox keeps its tokens; lifted and set anew it starts full: the first event tells.
+    rule->cell = Limiter::Known(
+        SubjectHash(SubjectKind::kNone, "sandbox", entity_.key.id, absl::StrCat(entity_.events.front().revision)));
+    rule->trial = restriction.trial;
+    rule->automatic =
+        pack_ != nullptr && restriction.automatic && restriction.kind == RestrictionKind::kSandbox && rule->rate > 0;
+    if (rule->automatic) {
+      const double limit = rule->rate / pack_->abuse.sandbox_share;
+      rule->calm_below = TokenBucket(limit, std::max(limit, 1.0));
+      rule->calm_after = TokenBucket(1 / absl::ToDoubleSeconds(pack_->abuse.release_after), 1);
+    }
+    return {restriction.subject};
+  }
+
+  const Entity& entity_;
+  const Pack* const pack_;
+  std::vector<Exception> exceptions_;
+};
+
+}  // namespace
+
+absl::Time BitesAt(const StampedEvent& event) { return std::max(*event.event.effective_at, event.arrived_at); }
+
+bool IsAhead(const StampedEvent& event) { return *event.event.effective_at > event.arrived_at; }
+
+bool Rule::KeepsNow(const Moment& now) const {
+  if (!keeps_evidence() || !span.Holds(now)) return false;
+  return std::none_of(exceptions.begin(), exceptions.end(), [&](const Exception& exception) {
+    return exception.subject.hash == subjects.front().hash && exception.Holds(now);
+  });
+}
+
+OperationSet SetOf(const std::vector<Operation>& operations) {
+  OperationSet set = 0;
+  if (operations.empty()) {
+    for (int i = 0; i < kOperationCount; ++i) {
+      const auto operation = static_cast<Operation>(i);
+      if (operation != Operation::kManageRead && operation != Operation::kPay) set |= Bit(operation);
+    }
+    return set;
+  }
+  for (const Operation named : operations) {
+    for (int i = 0; i < kOperationCount; ++i) {
+      const auto operation = static_cast<Operation>(i);
+      if (operation == named || JudgedAs(operation) == named) set |= Bit(operation);
+    }
+  }
+  return set;
+}
+
+CompiledRules CompileRules(const Entity& entity, const Pack* pack) {
+  CompiledRules compiled;
+  RuleCompiler(entity, pack).Compile(&compiled.rules, &compiled.subjects);
+  return compiled;
+}
+
+}  // namespace sluice

@@ -1,0 +1,72 @@
+// Which flags are on a subject: the table `flagged`, from the SubjectHash of a subject to what a check has to know of
+// each flag on it. It follows from the entities, and is kept in the same transactions, so no crash can tear the two
+// apart.
+//
+// The hash depends on the store's subject secret (AdoptHashSecret in enforcement/names.h), which lies in `meta`. The
+// table is not part of an export.
+// Source: docs/decisions/2026-11-26-index.md
+#ifndef SLUICE_STORE_FLAG_INDEX_H_
+#define SLUICE_STORE_FLAG_INDEX_H_
+
+#include <lmdb.h>
+
+#include <array>
+#include <atomic>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
+#include "enforcement/event.h"
+#include "enforcement/flag_reader.h"
+#include "store/lmdb_table.h"
+
+namespace sluice {
+
+// The name in `flagged` of what is on `subject`: sixteen bytes, in the order in which the filter lies in memory.
+std::string FlaggedName(Hash128 subject);
+Hash128 FlaggedSubject(absl::string_view name);  // REQUIRES: sixteen bytes
+
+// Makes `flagged` say of the flag `after` what it says now, and no more what it said as `before`. Either may be without
+// events. Returns LMDB's error code; MDB_CORRUPTED where a value cannot be read.
+int UpdateFlagged(LmdbTable flagged, const Entity& before, const Entity& after);
+
+// Calls `visit` with each piece of a value of `flagged`. False where the value cannot be read.
+bool VisitFlagPieces(absl::string_view value, absl::FunctionRef<void(const FlagPiece&)> visit);
+
+// What flags that are not in the store yet put into the table, to be written all at once in order: a page that takes
+// many is written once.
+class NewFlags {
+ public:
+  void Add(const Entity& flag);
+  // Writes what was added. Returns LMDB's error code.
+  int Write(LmdbTable flagged);
+
+ private:
+  std::vector<std::pair<std::string, std::string>> pieces_;
+};
+
+// Looks flags up for checks. Keeps read transactions, at most kSlots, to renew them: beginning one costs a lock.
+class LmdbFlagReader final : public FlagReader {
+ public:
+  // REQUIRES: the environment outlives this object, and has MDB_NOTLS.
+  LmdbFlagReader(MDB_env* environment, MDB_dbi flagged) : environment_(environment), flagged_(flagged) {}
+  ~LmdbFlagReader() override;
+
+  bool Find(Hash128 subject, absl::FunctionRef<void(const FlagPiece&)> visit) const override;
+
+ private:
+  static constexpr int kSlots = 64;
+  struct alignas(64) Slot {
+    std::atomic<MDB_txn*> transaction{nullptr};
+  };
+
+  MDB_env* const environment_;
+  const MDB_dbi flagged_;
+  mutable std::array<Slot, kSlots> slots_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_STORE_FLAG_INDEX_H_
