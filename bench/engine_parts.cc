@@ -86,6 +86,22 @@ void ReadIndex(benchmark::State& state, const PolicyIndex* index) {
   for (auto _ : state) benchmark::DoNotOptimize(index->Read()->revision());
 }
 
+// What another way to hold the policy would cost a reader: an epoch announced in a slot of its own, and ended there.
+struct alignas(64) EpochSlot {
+  std::atomic<uint64_t> epoch{0};
+};
+EpochSlot epoch_slot;
+std::atomic<uint64_t> current_epoch{1};
+
+void ReadEpoch(benchmark::State& state) {
+  for (auto _ : state) {
+    // An exchange, not a store: it has to be seen before anything of the epoch is read.
+    epoch_slot.epoch.exchange(current_epoch.load(std::memory_order_acquire), std::memory_order_seq_cst);
+    benchmark::ClobberMemory();
+    epoch_slot.epoch.store(0, std::memory_order_release);
+  }
+}
+
 // A question's own cost: what the loop of a check does besides the check.
 void FillInput(benchmark::State& state, const QuestionSet& questions, size_t mask) {
   CheckInput input;
@@ -192,6 +208,7 @@ void RegisterParts(Fixture* fixture, const Sizes& sizes) {
   RegisterBenchmark("part/subject_hash_object", HashObject);
   RegisterBenchmark("part/left_right_read", [index](benchmark::State& state) { ReadIndex(state, index); });
   RegisterBenchmark("part/left_right_read", [index](benchmark::State& state) { ReadIndex(state, index); })->Threads(2);
+  RegisterBenchmark("part/epoch_read", ReadEpoch);
   both("part/fill_input", [questions](benchmark::State& state, size_t mask) { FillInput(state, *questions, mask); });
   both("part/validate", [questions](benchmark::State& state, size_t mask) { ValidateInput(state, *questions, mask); });
   RegisterBenchmark("part/fill_decision",

@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Runs both benchmarks, prints a table each, and writes every figure to FOLDER_OF_PROGRAMS/../bench-results.json.
 #
-#   bench/run.sh FOLDER_OF_PROGRAMS [--short]
+#   bench/run.sh FOLDER_OF_PROGRAMS [--short | --scale full]
 #
 # --short: a small policy, a moment each, for the tests: the figures say nothing, the answers are checked all the same.
+# --scale full: the index with 10 million accounts and 100 million flags instead of 1 and 10; takes half an hour, 60 GB of
+# disk and 16 GB of memory.
 # Exit code 0 where every answer was the one it must be, else 1. How fast anything was never fails a run.
 set -euo pipefail
 
-programs=$(cd "${1:?usage: run.sh FOLDER_OF_PROGRAMS [--short]}" && pwd)
-mode=${2:-}
+programs=$(cd "${1:?usage: run.sh FOLDER_OF_PROGRAMS [--short | --scale full]}" && pwd)
+mode=${*:2}
 case $mode in
-  '' | --short) ;;
+  '' | --short | '--scale full') ;;
   *)
-    echo "run.sh: no option '$mode'; wanted --short or none" >&2
+    echo "run.sh: no option '$mode'; wanted --short, --scale full or none" >&2
     exit 2
     ;;
 esac
@@ -21,7 +23,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-if [[ -n $mode ]]; then
+index=()
+[[ $mode == '--scale full' ]] && index=(--accounts 10000000 --flags 100000000)
+if [[ $mode == --short ]]; then
+  index=(--accounts 2000 --flags 20000 --few-flags 10000 --events 20 --import 5000 --rounds 1)
   results=$programs/../bench-results-short.json
   engine=(--accounts 1000 --buckets 2000 --flags 10000 --benchmark_min_time=0.005)
   grpc=(--accounts 1000 --buckets 2000 --flags 10000 --rounds 1 --seconds 0.2)
@@ -45,14 +50,24 @@ printf '\nThe engine alone, in process\n'
 # Google Benchmark's notes on the machine are of no use here; what is an error is.
 [[ $failed == 0 ]] || cat "$work/notes" >&2
 
+printf '\nThe index, in process\n'
+"$programs/sluice_index_bench" "${index[@]}" --goals "$work/goals" || failed=1
+
 printf '\nCheck over gRPC, beside an empty echo service\n'
 "$programs/sluice_grpc_bench" "${grpc[@]}" --json "$work/grpc.json" || failed=1
+
+printf '\nGoals\n'
+touch "$work/goals"
+/usr/bin/python3 "$root/bench/goals.py" "$work/goals"
 
 json_text() { sed 's/\\/\\\\/g; s/"/\\"/g' <<<"$1"; }
 {
   printf '{"machine": "%s", "commit": "%s", "build": "%s",\n"engine": ' \
     "$(json_text "$machine")" "$(json_text "$commit")" "$(json_text "$build")"
   cat "$work/engine.json" 2>/dev/null || printf 'null\n'
+  printf ', "goals": ['
+  paste -sd, "$work/goals"
+  printf ']'
   printf ', "grpc": '
   cat "$work/grpc.json" 2>/dev/null || printf 'null\n'
   printf '}\n'
