@@ -8,16 +8,26 @@
 
 namespace sluice {
 
-absl::TimeZone ChinaStandardTime() { return absl::FixedTimeZone(8 * 60 * 60); }
+absl::TimeZone ChinaStandardTime() {
+  // Kept: making one formats a name and looks it up under a lock.
+  static const absl::TimeZone zone = absl::FixedTimeZone(8 * 60 * 60);
+  return zone;
+}
+
+namespace {
+
+constexpr int64_t kDaySeconds = 24 * 60 * 60;
+constexpr int64_t kAheadSeconds = 8 * 60 * 60;  // of UTC
+
+}  // namespace
 
 absl::CivilDay DayOf(absl::Time time) {
-  constexpr int64_t kDay = 24 * 60 * 60;
   const int64_t seconds = absl::ToUnixSeconds(time);
   if (seconds < 0 || seconds > int64_t{1} << 40) return absl::ToCivilDay(time, ChinaStandardTime());
   // Every check asks, nearly always for the day that the last one asked for: a division instead of a calendar.
   thread_local int64_t last_number = 0;
   thread_local absl::CivilDay last_day(1970, 1, 1);
-  const int64_t number = (seconds + 8 * 60 * 60) / kDay;
+  const int64_t number = (seconds + kAheadSeconds) / kDaySeconds;
   if (number != last_number) {
     last_day = absl::CivilDay(1970, 1, 1) + number;
     last_number = number;
@@ -25,7 +35,10 @@ absl::CivilDay DayOf(absl::Time time) {
   return last_day;
 }
 
-absl::Time StartOfDay(absl::CivilDay day) { return absl::FromCivil(day, ChinaStandardTime()); }
+absl::Time StartOfDay(absl::CivilDay day) {
+  if (day.year() < 1 || day.year() > 9999) return absl::FromCivil(day, ChinaStandardTime());
+  return absl::FromUnixSeconds((day - absl::CivilDay(1970, 1, 1)) * kDaySeconds - kAheadSeconds);
+}
 
 absl::StatusOr<absl::CivilDay> ParseDay(absl::string_view text) {
   absl::CivilDay day;

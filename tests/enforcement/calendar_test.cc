@@ -64,5 +64,19 @@ TEST(ChinaTimeText, IsRfc3339InUtcPlusEight) {
   EXPECT_EQ(ChinaTimeText(China(2026, 3, 1, 10) + absl::Milliseconds(250)), "2026-03-01T10:00:00.250000+08:00");
 }
 
+TEST(Days, BeginWhenTheTimeZoneSays) {
+  const absl::TimeZone zone = ChinaStandardTime();
+  for (int64_t seconds = -80000000000; seconds < 260000000000; seconds += 9999991) {
+    const absl::Time time = absl::FromUnixSeconds(seconds) + absl::Nanoseconds(seconds % 2 == 0 ? 0 : 999999999);
+    const absl::CivilDay day = absl::ToCivilDay(time, zone);
+    ASSERT_EQ(DayOf(time), day) << time;
+    ASSERT_EQ(StartOfDay(day), absl::FromCivil(day, zone)) << time;
+    ASSERT_EQ(DayOf(StartOfDay(day)), day) << time;
+    ASSERT_EQ(DayOf(StartOfDay(day) - absl::Nanoseconds(1)), day - 1) << time;
+  }
+  EXPECT_EQ(DayOf(absl::InfiniteFuture()), absl::ToCivilDay(absl::InfiniteFuture(), zone));
+  EXPECT_EQ(DayOf(absl::InfinitePast()), absl::ToCivilDay(absl::InfinitePast(), zone));
+}
+
 }  // namespace
 }  // namespace sluice
