@@ -41,6 +41,7 @@ Decision& Decision::operator=(const Decision& other) {
   recheck_after_ms = other.recheck_after_ms;
   revision = other.revision;
   http = other.http;
+  rate = other.rate;
   dimension = other.dimension;
   trial_verdict = other.trial_verdict;
   trial_reason = other.trial_reason;
