@@ -1,6 +1,6 @@
-"""Draws what `sluice_limits_bench --curve` measured, as docs/limits-curve.svg.
+"""Draws what `sluice_limits_bench --curve` measured, as SVG.
 
-    sluice_limits_bench --curve --seconds 2 | python3 bench/limit_curve.py >docs/limits-curve.svg
+    sluice_limits_bench --curve --seconds 2 | python3 bench/limit_curve.py >limits-curve.svg
 """
 
 import csv

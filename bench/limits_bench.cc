@@ -212,7 +212,7 @@ int RunCurve(const Options& options) {
   for (const bool bytes : {false, true}) {
     for (const double times : {0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0}) {
       Limiter limiter({.cells = 64});
-      const TokenBucket bucket(bytes ? kLimit * 1000 : kLimit, bytes ? 100'000 : 1);
+      const TokenBucket bucket(bytes ? kLimit * 1000 : kLimit, bytes ? 100'000 : 100);
       const Hash128 key = Limiter::Known({1, 2});
       std::atomic<int64_t> offered{0}, admitted{0};
       const int64_t from = MonotonicNow().ns;
@@ -236,7 +236,7 @@ int RunCurve(const Options& options) {
       }
       for (std::thread& thread : threads) thread.join();
       const double took = static_cast<double>(MonotonicNow().ns - from) / 1e9;
-      printf("%s,%.1f,%.1f\n", bytes ? "bytes" : "requests", static_cast<double>(offered) / took / kLimit,
+      printf("%s,%.3f,%.3f\n", bytes ? "bytes" : "requests", static_cast<double>(offered) / took / kLimit,
              static_cast<double>(admitted) / took / kLimit);
       if (static_cast<double>(admitted) > kLimit * took * 1.1 + 110) wrong_answers.fetch_add(1);
     }
