@@ -127,7 +127,8 @@ absl::string_view PercentDecodeTo(absl::string_view text, char* room) {
 absl::string_view PercentDecode(absl::string_view text, std::string* buffer) {
   if (!absl::StrContains(text, '%')) return text;
   buffer->resize(text.size());
-  return PercentDecodeTo(text, &(*buffer)[0]);
+  buffer->resize(PercentDecodeTo(text, &(*buffer)[0]).size());
+  return *buffer;
 }
 
 absl::string_view KeyOfPath(absl::string_view path, std::string* buffer) {

@@ -7,6 +7,7 @@ replacement must be found, so that an example cannot drift away from its test.
 import http.client
 import http.server
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -237,11 +238,16 @@ class GatewayTestCase(TestCase):
     def check_slow(self, status=503, seconds=3):
         """A Sluice that hangs holds a client up for a bounded time."""
         self.assert_status(self.ask("/k"), 200)
-        os.kill(self.sluice.process.pid, signal.SIGSTOP)
+        pid = self.sluice.process.pid
+        os.kill(pid, signal.SIGSTOP)
         try:
+            # Each thread stops when it next runs; one that still runs would answer.
+            await_condition(lambda: all("\tT" in line for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+                                        for line in (task / "status").read_text().splitlines()
+                                        if line.startswith("State:")), "every thread of Sluice has stopped")
             answer = self.ask("/k")
         finally:
-            os.kill(self.sluice.process.pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
         self.assert_status(answer, status)
         self.assertLess(answer.seconds, seconds)
         print(f"a hung Sluice held a client up for {answer.seconds:.2f} s")
