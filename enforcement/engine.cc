@@ -104,7 +104,7 @@ Decision Engine::Decide(const CheckInput& input, Moment now, const Policy& polic
   Decision decision = judge.Run(spend);
   // What may be flagged and cannot be looked up is not let through.
   if (judge.unreadable()) {
-    decision = CannotDecide(Reason::kNotReady, input);
+    decision = CannotDecide(Reason::kStoreUnreadable, input);
     decision.revision = policy.revision();
   }
   return decision;

@@ -152,7 +152,7 @@ TEST(FlagIndexTest, WhatCannotBeLookedUpIsNotLetThrough) {
   input.bucket = "b1";
   input.key = "key of f1";
   EXPECT_EQ(node->Ask(input).verdict, Verdict::kDeny);
-  EXPECT_EQ(node->Ask(input).reason, Reason::kNotReady);
+  EXPECT_EQ(node->Ask(input).reason, Reason::kStoreUnreadable);
   input.key = "another";
   EXPECT_EQ(node->Ask(input).verdict, Verdict::kAllow);
 }
