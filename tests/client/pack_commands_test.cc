@@ -14,6 +14,7 @@
 #include "client/pack_diff.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/client/run_words.h"
 
 namespace sluice {
 namespace {
@@ -24,23 +25,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-struct Ran {
-  int code = -1;
-  std::string out, err;
-};
-
-Ran RunWords(std::vector<std::string> words) {
-  words.insert(words.begin(), "sluicectl");
-  std::vector<const char*> argv;
-  for (const std::string& word : words) argv.push_back(word.c_str());
-  std::ostringstream out, err;
-  Ran ran;
-  ran.code = RunCommandLine(static_cast<int>(argv.size()), argv.data(), out, err);
-  ran.out = out.str();
-  ran.err = err.str();
-  return ran;
-}
 
 // The compiled-in pack with one piece of its text in another's place.
 std::string Edited(absl::string_view piece, absl::string_view by) {
