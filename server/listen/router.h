@@ -1,4 +1,4 @@
-// Which path is answered by what. Filled once by main.cc, then only read: by every listener, on every thread.
+// Which path is answered by what. Filled once by the node, then only read: by every listener, on every thread.
 #ifndef SLUICE_SERVER_LISTEN_ROUTER_H_
 #define SLUICE_SERVER_LISTEN_ROUTER_H_
 

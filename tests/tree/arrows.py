@@ -56,7 +56,7 @@ ROOMS = {
     "client": Room("proto, agreement, decision_log, enforcement, store and metrics",
                    ("agreement", "decision_log", "enforcement", "metrics", "proto", "store"),
                    (*GRPC, *PROTOBUF, *SYSTEM, "CLI/", "openssl/", "yaml-cpp/")),
-    # Its parts have tables of their own, below; this is main.cc's.
+    # Its parts have tables of their own, below; this is main.cc's and that of server/node/, which knows every part.
     "server": Room("all but client", ("agreement", "decision_log", "enforcement", "metrics", "proto", "store"),
                    (*GRPC, *PROTOBUF, *SYSTEM, "CLI/", "civetweb.h", "yaml-cpp/")),
     # Each may take the library that it needs to try what the others do.
@@ -67,8 +67,8 @@ ROOMS = {
                   ANY),
 }
 
-# Inside server/ only main.cc knows every part. "" is a file directly in server/, other than main.cc. Of the folders that
-# a part may include, "server/" is such a file, "server/log" one of that part.
+# Inside server/ only node/ and main.cc know every part. "" is a file directly in server/, other than main.cc. Of the
+# folders that a part may include, "server/" is such a file, "server/log" one of that part.
 SERVER_PARTS = {
     "listen": Room("enforcement, proto, metrics and what stands directly in server/, log/ included",
                    ("enforcement", "metrics", "proto", "server/", "server/log"),
@@ -81,7 +81,7 @@ SERVER_PARTS = {
                   (*GRPC, *PROTOBUF, *SYSTEM)),
     "log": Room("enforcement alone, and the libraries whose logs it takes over", ("enforcement", "server/"),
                 (*GRPC, *PROTOBUF, *SYSTEM)),
-    "": Room("enforcement, listen/ and log/; only main.cc knows every part",
+    "": Room("enforcement, listen/ and log/; only node/ and main.cc know every part",
              ("enforcement", "server/listen", "server/log"),
              (*SYSTEM, "CLI/", "civetweb.h", "grp.h", "linux/", "openssl/", "pwd.h", "yaml-cpp/")),
 }
@@ -101,11 +101,17 @@ def includes(text):
             yield number, match.group(1) or match.group(2)
 
 
+def knows_every_part(path):
+    return path == pathlib.PurePath("server/main.cc") or path.parts[:2] == ("server", "node")
+
+
 def room_of(path):
     """The words for whoever includes, and its table, of a file in a folder of ROOMS."""
     folder = path.parts[0]
-    if folder != "server" or path == pathlib.PurePath("server/main.cc"):
-        return f"{folder}/" if folder != "server" else "server/main.cc", ROOMS[folder]
+    if folder != "server":
+        return f"{folder}/", ROOMS[folder]
+    if knows_every_part(path):
+        return "server/main.cc" if len(path.parts) == 2 else "server/node/", ROOMS[folder]
     part = path.parts[1] if len(path.parts) > 2 else ""
     name = f"server/{part}/" if part else "server/"
     # A part that the table does not know may include what a file directly in server/ may.
@@ -148,7 +154,7 @@ def is_allowed(path, header, room):
     own = path.parts[0]
     if own != "server":
         return place.split("/")[0] in (own, *room.folders)
-    if path == pathlib.PurePath("server/main.cc"):
+    if knows_every_part(path):
         return place.split("/")[0] == "server" or place in room.folders
     own_part = f"server/{path.parts[1]}" if len(path.parts) > 2 else "server/"
     return place == own_part or place in room.folders

@@ -82,9 +82,14 @@ class ArrowsTest(unittest.TestCase):
         self.assert_refused("server/config.cc", '"tests/server/node.h"')
         self.assert_allowed("client/simulation.cc", '"agreement/loader.h"', '"store/store.h"', '"metrics/metrics.h"')
 
-    def test_only_main_knows_every_part_of_the_server(self):
+    def test_only_main_and_the_node_know_every_part_of_the_server(self):
         self.assert_allowed("server/main.cc", '"server/admin/admin_server.h"', '"server/listen/check_server.h"',
                             '"agreement/loader.h"', '"store/store.h"', '"metrics/metrics.h"')
+        self.assert_allowed("server/node/node.cc", '"server/admin/admin_server.h"', '"server/listen/check_server.h"',
+                            '"agreement/loader.h"', '"store/store.h"', '"metrics/metrics.h"')
+        self.assert_refused("server/node/node.cc", '"client/table.h"')
+        self.assert_refused("server/node/node.cc", "<lmdb.h>")
+        self.assert_refused("server/listen/checker.cc", '"server/node/node.h"')
         self.assert_refused("server/config.cc", '"server/admin/admin_server.h"')
         self.assert_refused("server/config.cc", '"agreement/loader.h"')
         self.assert_refused("server/listen/checker.cc", '"store/store.h"')

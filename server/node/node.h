@@ -1,0 +1,139 @@
+// A running node: the one place, with main.cc, that knows every part. It makes them, in order, and takes them down
+// again.
+#ifndef SLUICE_SERVER_NODE_NODE_H_
+#define SLUICE_SERVER_NODE_NODE_H_
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "decision_log/decision_log.h"
+#include "enforcement/abuse_guard.h"
+#include "enforcement/clock.h"
+#include "enforcement/engine.h"
+#include "enforcement/limiter.h"
+#include "enforcement/pack.h"
+#include "enforcement/policy_index.h"
+#include "enforcement/top.h"
+#include "metrics/metrics.h"
+#include "server/access_source.h"
+#include "server/admin/admin_server.h"
+#include "server/config.h"
+#include "server/doors/doors.h"
+#include "server/http_server.h"
+#include "server/listen/check_server.h"
+#include "server/listen/checker.h"
+#include "server/listen/enforcement_methods.h"
+#include "server/listen/health.h"
+#include "server/listen/inherited_sockets.h"
+#include "server/listen/listener.h"
+#include "server/listen/reflection.h"
+#include "server/listen/router.h"
+#include "server/log/logger.h"
+#include "server/readiness.h"
+#include "server/service_manager.h"
+#include "server/stop_signals.h"
+#include "server/system_clock.h"
+#include "store/policy_writer.h"
+#include "store/store.h"
+#include "store/usage_store.h"
+
+namespace sluice {
+
+// What whoever started the process handed over with it.
+struct Surroundings {
+  ServiceManager manager;
+  InheritedSockets sockets;
+};
+
+class Node {
+ public:
+  // Makes what cannot fail; touches neither disk nor sockets. `surroundings` must outlive the node.
+  Node(const Config& config, std::unique_ptr<const Pack> pack, const Surroundings* surroundings);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Opens the store, loads the policy and starts to listen. Errors name the key of the configuration at fault. Once.
+  absl::Status Start();
+
+  // Answers until a stop signal comes, then drains. SIGHUP reads the configuration again, by `command_line`. Blocks.
+  // REQUIRES: Start succeeded.
+  void Run(const StopSignals& signals, const CommandLine& command_line);
+
+  const Logger& logger() const { return logger_; }
+
+ private:
+  absl::Status LoadPolicy();
+  absl::Status OpenDecisionLog();
+
+  // listeners.cc
+  absl::Status Listen();
+  absl::Status StartListener();
+  absl::Status StartCheckServer();  // the yardstick of the listener, and the fallback
+  absl::Status StartDoors();        // the same as listen.check for gateways that speak TCP alone, and HAProxy's SPOE
+  absl::Status StartAdmin();
+  absl::Status StartHttp();
+
+  // figures.cc
+  void SetSources();
+  // Counts what the policy holds, for the metrics. Takes no more than a hundredth of the time.
+  void TakeCensus();
+
+  // Since the last change; zero where there was none.
+  absl::Duration PolicyAge() const;
+  // Brings what health says up to date. Any thread.
+  void Refresh();
+  void TakeOver(const StampedEvent& event);
+  void KeepUsage();
+  void Tick();
+  // Tells the service manager that this process decides, by deciding. Explain spends nothing and is observed by nobody.
+  void ProveAlive();
+  // Applies what can change while running, says what cannot. A configuration with a fault changes nothing.
+  void Reload(const CommandLine& command_line);
+
+  // The parts, in the order in which they are made; destroyed the other way round.
+  const Config config_;
+  const Surroundings* const surroundings_;
+  Logger logger_;
+  const std::unique_ptr<const Pack> pack_;
+  const SystemClock system_clock_;
+  Limiter limiter_;
+  PolicyIndex index_;
+  Engine engine_;
+  AbuseGuard abuse_;
+  Top top_;
+  Readiness readiness_;
+  absl::string_view last_state_;  // what the service manager was told
+  Metrics metrics_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<PolicyClock> clock_;
+  std::unique_ptr<UsageStore> usage_;
+  std::unique_ptr<PolicyWriter> writer_;
+  std::unique_ptr<DecisionLog> decision_log_;
+  std::unique_ptr<Checker> checker_;
+  // What the listener of the data path answers, by path.
+  Router router_;
+  Health health_{&router_};
+  Reflection reflection_{&router_};
+  std::unique_ptr<EnforcementMethods> methods_;
+  std::unique_ptr<Doors> doors_;
+  const SessionLimits spoe_limits_;
+  std::unique_ptr<Listener> listener_;  // one of these two
+  std::vector<std::unique_ptr<Listener>> door_listeners_;
+  std::unique_ptr<CheckServer> check_server_;
+  std::unique_ptr<AccessSource> access_;
+  std::unique_ptr<AdminServer> admin_server_;
+  std::atomic<bool> admin_started_{false};
+  std::unique_ptr<HttpServer> http_server_;
+  absl::Status last_tick_;
+  absl::Status last_flush_;
+  absl::Time census_due_;  // of the ticker's thread
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_NODE_NODE_H_
