@@ -58,6 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t window = data[0] < 128 ? 65535 : data[0] - 128;
   const std::string whole = sluice::Converse(bytes, size, window);
   const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window);
-  if (whole != pieces) abort();
+  // Where the second changed between the two, so did Date: then once more is no longer what it was.
+  if (whole != pieces && whole == sluice::Converse(bytes, size, window)) abort();
   return 0;
 }
