@@ -29,6 +29,16 @@ constexpr absl::string_view kJournalPrefix = "journal-";
 // After a failure: what is full is seldom empty a second later.
 constexpr int64_t kRetryNs = 10'000'000'000;
 
+constexpr const char* kMetaTable = "meta";
+constexpr absl::string_view kSecretKey = "secret";
+
+absl::Status OtherSecret(const std::string& path) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "store ", path,
+      ": its keys were made under another secret than this process has, which has opened another store "
+      "before; open it in a process of its own, or move that folder away: what was used then counts anew"));
+}
+
 std::string Number(uint64_t number) {
   std::string bytes;
   AppendBigEndian(number, &bytes);
@@ -92,6 +102,26 @@ UsageStore::UsageStore(Options options, Limiter* limiter) : options_(std::move(o
 
 UsageStore::~UsageStore() { limiter_->ledger().SetJournal(nullptr); }
 
+absl::Status UsageStore::AdoptKeptSecret(const std::string& path) {
+  struct stat info;
+  if (stat(absl::StrCat(path, "/data.mdb").c_str(), &info) != 0) return absl::OkStatus();
+  MDB_env* environment = nullptr;
+  MDB_txn* transaction = nullptr;
+  MDB_dbi table = 0;
+  absl::string_view secret;
+  int error = mdb_env_create(&environment);
+  if (error == 0) error = mdb_env_set_maxdbs(environment, 8);
+  if (error == 0) error = mdb_env_open(environment, path.c_str(), MDB_RDONLY | MDB_NOTLS, 0600);
+  if (error == 0) error = mdb_txn_begin(environment, nullptr, MDB_RDONLY, &transaction);
+  if (error == 0) error = mdb_dbi_open(transaction, kMetaTable, 0, &table);
+  if (error == 0) error = LmdbTable(transaction, table).Get(kSecretKey, &secret);
+  // What is damaged is Open's to report.
+  const bool adopted = error != 0 || AdoptHashSecret(secret);
+  if (transaction != nullptr) mdb_txn_abort(transaction);
+  mdb_env_close(environment);
+  return adopted ? absl::OkStatus() : OtherSecret(path);
+}
+
 absl::StatusOr<std::unique_ptr<UsageStore>> UsageStore::Open(const Options& options, Limiter* limiter, Moment now) {
   std::unique_ptr<UsageStore> store(new UsageStore(options, limiter));
   if (absl::Status status = store->OpenEnvironment(); !status.ok()) return status;
@@ -122,7 +152,7 @@ absl::Status UsageStore::OpenEnvironment() {
                                                      {"traffic", &environment_->traffic},
                                                      {"reports", &environment_->reports},
                                                      {"leases", &environment_->leases},
-                                                     {"meta", &environment_->meta}};
+                                                     {kMetaTable, &environment_->meta}};
   for (const auto& [name, table] : tables) {
     if (error == 0) error = mdb_dbi_open(transaction, name, MDB_CREATE, table);
   }
@@ -140,15 +170,13 @@ absl::Status UsageStore::AdoptSecret() {
   if (error != 0) return StoreError(error, options_.path, environment_->environment, "beginning to write");
   LmdbTable meta(transaction, environment_->meta);
   absl::string_view kept;
-  error = meta.Get("secret", &kept);
+  error = meta.Get(kSecretKey, &kept);
   if (error == 0) {
     const bool adopted = AdoptHashSecret(kept);
     mdb_txn_abort(transaction);
-    if (adopted) return absl::OkStatus();
-    return absl::FailedPreconditionError(
-        absl::StrCat("store ", options_.path, ": its keys were made under another secret than this process has drawn"));
+    return adopted ? absl::OkStatus() : OtherSecret(options_.path);
   }
-  if (error == MDB_NOTFOUND) error = meta.Put("secret", HashSecret());
+  if (error == MDB_NOTFOUND) error = meta.Put(kSecretKey, HashSecret());
   if (error == 0) {
     error = mdb_txn_commit(transaction);
   } else {

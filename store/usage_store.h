@@ -34,6 +34,12 @@ class UsageStore final : public LedgerJournal {
     bool sync = true;                      // false: a power cut may leave nothing (simulations only)
   };
 
+  // Takes over the secret of the usage that lies at `path`, if any does, before the policy's store has one drawn: the
+  // index of flags can be made anew under any secret (store.cc does), keys of what was used cannot. So a policy that
+  // was moved away, or taken back from a backup, does not part an account from what it used. Call it before
+  // Store::Open. FAILED_PRECONDITION where this process has another secret already.
+  static absl::Status AdoptKeptSecret(const std::string& path);
+
   // Opens what is there, loads it into `limiter`, which must outlive the store, and takes its ledger's records from
   // then on. `now` tells how long leases still run. Opens before anything was hashed (names.h): FAILED_PRECONDITION
   // where it cannot take over the secret under which its keys were made. DATA_LOSS, RESOURCE_EXHAUSTED,

@@ -53,6 +53,8 @@ absl::Status Node::Start() {
 }
 
 absl::Status Node::LoadPolicy() {
+  const std::string usage_path = absl::StrCat(config_.store_path, "/usage");
+  if (absl::Status status = UsageStore::AdoptKeptSecret(usage_path); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<Store>> store = Store::Open({.path = config_.store_path,
                                                               .map_bytes = static_cast<size_t>(config_.store_map_bytes),
                                                               .check_pages = config_.store_check_at_start});
@@ -61,8 +63,7 @@ absl::Status Node::LoadPolicy() {
   clock_ = std::make_unique<PolicyClock>(&system_clock_, store_->policy_time());
   // Before the policy: its keys are made under the secret that is kept there, and what is used counts on from there.
   absl::StatusOr<std::unique_ptr<UsageStore>> usage = UsageStore::Open(
-      {.path = absl::StrCat(config_.store_path, "/usage"), .map_bytes = static_cast<size_t>(config_.store_map_bytes)},
-      &limiter_, clock_->Now());
+      {.path = usage_path, .map_bytes = static_cast<size_t>(config_.store_map_bytes)}, &limiter_, clock_->Now());
   if (!usage.ok()) return usage.status();
   usage_ = *std::move(usage);
   absl::StatusOr<std::unique_ptr<PolicyWriter>> writer = PolicyWriter::Create(

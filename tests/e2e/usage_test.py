@@ -64,6 +64,21 @@ class UsageTest(harness.TestCase):
         self.restart(killed=True)
         self.assertEqual(self.verdict(take_lease=True)[0], "VERDICT_ALLOW")
 
+    def test_what_was_used_stays_with_its_account_where_the_policy_is_moved_away(self):
+        self.report("r1", bytes_out=600)
+        self.server.close_channels()
+        self.server.stop()
+        for name in ("data.mdb", "lock.mdb"):
+            (self.server.store / name).unlink(missing_ok=True)
+        self.server.start()
+        self.server.apply(
+            *harness.standard_policy(),
+            limit("traffic", policy_pb2.LIMIT_SCOPE_ACCOUNT, policy_pb2.Subject(account="u1"),
+                  policy_pb2.DIMENSION_TRAFFIC_PER_DAY, 1000))
+        self.assertEqual(self.verdict()[0], "VERDICT_ALLOW")
+        self.report("r2", bytes_out=400)
+        self.assert_decision(self.verdict()[1], "DENY", "QUOTA_EXCEEDED", "11.1")
+
     def test_top_names_who_asks_for_most_and_metrics_do_not(self):
         for i in range(20):
             self.verdict(key=f"k{i % 2}", client_ip="203.0.113.7")

@@ -1,5 +1,6 @@
 #include "store/usage_store.h"
 
+#include <lmdb.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -13,7 +14,9 @@
 #include "enforcement/calendar.h"
 #include "enforcement/limiter.h"
 #include "enforcement/names.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "store/lmdb_table.h"
 #include "store/usage_record.h"
 #include "tests/store/helpers.h"
 
@@ -182,6 +185,31 @@ TEST_F(UsageStoreTest, RefusesATableThatItDidNotWrite) {
   Limiter limiter({.cells = 64});
   const auto store = UsageStore::Open({.path = path()}, &limiter, now_);
   EXPECT_EQ(store.status().code(), absl::StatusCode::kDataLoss) << store.status();
+}
+
+TEST_F(UsageStoreTest, TakesOverTheSecretOfWhatIsThereOrSaysWhatToDo) {
+  store_.reset();
+  EXPECT_TRUE(UsageStore::AdoptKeptSecret(folder_ + "/none").ok());
+  // Of this process, so nothing changes.
+  EXPECT_TRUE(UsageStore::AdoptKeptSecret(path()).ok());
+  MDB_env* environment;
+  ASSERT_EQ(mdb_env_create(&environment), 0);
+  ASSERT_EQ(mdb_env_set_maxdbs(environment, 8), 0);
+  ASSERT_EQ(mdb_env_open(environment, path().c_str(), MDB_NOTLS, 0600), 0);
+  MDB_txn* transaction;
+  ASSERT_EQ(mdb_txn_begin(environment, nullptr, 0, &transaction), 0);
+  MDB_dbi meta;
+  ASSERT_EQ(mdb_dbi_open(transaction, "meta", 0, &meta), 0);
+  std::string foreign = HashSecret();
+  foreign[0] = static_cast<char>(foreign[0] ^ 1);
+  ASSERT_EQ(LmdbTable(transaction, meta).Put("secret", foreign), 0);
+  ASSERT_EQ(mdb_txn_commit(transaction), 0);
+  mdb_env_close(environment);
+
+  const absl::Status status = UsageStore::AdoptKeptSecret(path());
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("move that folder away"));
+  EXPECT_EQ(UsageStore::Open({.path = path(), .map_bytes = size_t{16} << 20}, limiter_.get(), now_).status(), status);
 }
 
 TEST_F(UsageStoreTest, ThreadsThatReportWhileItFlushesAreCountedOnceEach) {
