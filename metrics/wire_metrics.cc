@@ -1,5 +1,7 @@
 #include "metrics/wire_metrics.h"
 
+#include <utility>
+
 #include "metrics/families.h"
 
 namespace sluice {
@@ -7,8 +9,6 @@ namespace {
 
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-
-double Load(const std::atomic<int64_t>& count) { return static_cast<double>(count.load(std::memory_order_relaxed)); }
 
 }  // namespace
 
@@ -23,6 +23,12 @@ absl::string_view Name(WireError value) {
   return kNames[IndexOf(value, kWireErrorCount)];
 }
 
+WireCounts* WireMetrics::AddThread() {
+  absl::MutexLock lock(&mutex_);
+  threads_.push_back(std::make_unique<WireCounts>());
+  return threads_.back().get();
+}
+
 std::vector<MetricFamily> WireMetrics::Collect() const {
   MetricFamily open = Family("sluice_connections", "Connections open on the listener for checks.", MetricType::Gauge);
   MetricFamily opened =
@@ -30,22 +36,31 @@ std::vector<MetricFamily> WireMetrics::Collect() const {
   MetricFamily errors =
       Family("sluice_protocol_errors_total",
              "Connections and streams that ended before their time, by what went wrong.", MetricType::Counter);
+  absl::MutexLock lock(&mutex_);
+  const auto sum = [&](const auto& of) {
+    int64_t total = 0;
+    for (const auto& thread : threads_) total += of(*thread);
+    return static_cast<double>(total);
+  };
   for (int p = 0; p < kWireProtocolCount; ++p) {
-    const absl::string_view protocol = Name(static_cast<WireProtocol>(p));
-    const Counts& counts = counts_[static_cast<size_t>(p)];
+    const auto protocol = static_cast<WireProtocol>(p);
+    const absl::string_view name = Name(protocol);
     // Closed first: a connection that closes between the two loads must not make less than nothing.
-    const double closed = Load(counts.closed);
-    AddGauge(Load(counts.opened) - closed, {{"protocol", protocol}}, &open);
-    AddCounter(Load(counts.opened), {{"protocol", protocol}}, &opened);
+    const double closed_sum = sum([&](const WireCounts& counts) { return counts.closed(protocol); });
+    const double opened_sum = sum([&](const WireCounts& counts) { return counts.opened(protocol); });
+    AddGauge(opened_sum - closed_sum, {{"protocol", name}}, &open);
+    AddCounter(opened_sum, {{"protocol", name}}, &opened);
     for (int e = 0; e < kWireErrorCount; ++e) {
-      AddCounter(Load(counts.errors[static_cast<size_t>(e)]),
-                 {{"protocol", protocol}, {"error", Name(static_cast<WireError>(e))}}, &errors);
+      const auto error = static_cast<WireError>(e);
+      AddCounter(sum([&](const WireCounts& counts) { return counts.errors(protocol, error); }),
+                 {{"protocol", name}, {"error", Name(error)}}, &errors);
     }
   }
-  const double closed = Load(streams_closed_);
+  const double streams_closed = sum([](const WireCounts& counts) { return counts.streams_closed(); });
+  const double streams_opened = sum([](const WireCounts& counts) { return counts.streams_opened(); });
   return {
       std::move(open), std::move(opened), std::move(errors),
-      Single("sluice_streams", "Streams of checks that are open.", MetricType::Gauge, Load(streams_opened_) - closed)};
+      Single("sluice_streams", "Streams of checks that are open.", MetricType::Gauge, streams_opened - streams_closed)};
 }
 
 }  // namespace sluice

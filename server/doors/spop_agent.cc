@@ -123,6 +123,7 @@ void SpopAgent::Refuse(SpopError error, absl::string_view message, std::string* 
   AppendSpopEntry("message", message, &payload);
   AppendSpopFrame(SpopType::kAgentDisconnect, 0, 0, payload, out);
   finished_ = true;
+  refused_ = error != SpopError::kNone;
 }
 
 void SpopAgent::Leave(std::string* out) {

@@ -27,6 +27,8 @@ class SpopAgent {
 
   // Nothing follows: the connection is to be closed when what was written has been sent.
   bool finished() const { return finished_; }
+  // For what the peer sent, not because either side leaves.
+  bool refused() const { return refused_; }
 
   // The largest frame that is taken; HAProxy's own bound is its buffer, 16 kB.
   static constexpr uint32_t kFrameBytesMax = 32768;
@@ -40,6 +42,7 @@ class SpopAgent {
   SpoeDoor* const door_;
   bool greeted_ = false;
   bool finished_ = false;
+  bool refused_ = false;
   uint32_t frame_bytes_max_ = kFrameBytesMax;  // as agreed on
 };
 

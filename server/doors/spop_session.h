@@ -16,9 +16,12 @@ class SpopSession final : public Session {
   SpopSession(SpoeDoor* door, const SessionLimits* limits, MonotonicTime now)
       : agent_(door), limits_(limits), last_received_(now) {}
 
+  WireProtocol protocol() const override { return WireProtocol::kSpoe; }
   size_t Receive(absl::Span<char> bytes, MonotonicTime now) override {
     last_received_ = now;
     const size_t taken = agent_.Receive(absl::string_view(bytes.data(), bytes.size()), &out_);
+    if (agent_.refused()) Count(WireError::kFrame);
+    if (out_.size() > limits_->buffered_bytes_max) Count(WireError::kSlow);
     // A peer that asks without end and takes no answers is no HAProxy.
     finished_ = agent_.finished() || out_.size() > limits_->buffered_bytes_max;
     return finished_ ? bytes.size() : taken;

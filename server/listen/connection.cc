@@ -26,19 +26,30 @@ bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == E
 
 }  // namespace
 
-Connection::Connection(int fd, const Router* router, const SessionLimits* limits, MonotonicTime now,
+Connection::Connection(int fd, const Router* router, const SessionLimits* limits, WireCounts* counts, MonotonicTime now,
                        std::unique_ptr<Session> session)
-    : fd_(fd), router_(router), limits_(limits), session_(std::move(session)), since_(now) {}
+    : fd_(fd), router_(router), limits_(limits), counts_(counts), since_(now) {
+  if (session != nullptr) Begin(std::move(session));
+}
 
-Connection::~Connection() { close(fd_); }
+Connection::~Connection() {
+  if (session_ != nullptr) counts_->OnClosed(session_->protocol());
+  close(fd_);
+}
+
+void Connection::Begin(std::unique_ptr<Session> session) {
+  session_ = std::move(session);
+  session_->CountIn(counts_);
+  counts_->OnOpened(session_->protocol());
+}
 
 void Connection::Recognise(absl::string_view front, MonotonicTime now) {
   constexpr absl::string_view kPreface = http2::kPreface;
   const size_t size = std::min(front.size(), kPreface.size());
   if (front.substr(0, size) != kPreface.substr(0, size)) {
-    session_ = std::make_unique<Http1Session>(router_, limits_, now);
+    Begin(std::make_unique<Http1Session>(router_, limits_, now));
   } else if (size == kPreface.size()) {
-    session_ = std::make_unique<http2::Http2Session>(router_, limits_, now);
+    Begin(std::make_unique<http2::Http2Session>(router_, limits_, now));
   } else {
     return;
   }
@@ -108,9 +119,16 @@ bool Connection::Send(MonotonicTime now) {
 
 bool Connection::Tick(MonotonicTime now) {
   if (lingering_) return Between(since_, now) <= kLingerMax;
-  if (session_ == nullptr) return Between(since_, now) <= limits_->request_max;
+  if (session_ == nullptr) {
+    if (Between(since_, now) <= limits_->request_max) return true;
+    counts_->OnError(WireProtocol::kHttp1, WireError::kSlow);  // it said nothing that is HTTP/2
+    return false;
+  }
   const bool waits = sent_ < session_->out().size();
-  if (waits && Between(since_, now) > kUnsentPatience) return false;
+  if (waits && Between(since_, now) > kUnsentPatience) {
+    counts_->OnError(session_->protocol(), WireError::kSlow);
+    return false;
+  }
   session_->Tick(now);
   if (!waits) since_ = now;  // the patience begins with what is sent now
   return Send(now);

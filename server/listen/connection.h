@@ -15,9 +15,9 @@ namespace sluice {
 // The first bytes say what is spoken: the preface of HTTP/2, else HTTP/1.1.
 class Connection {
  public:
-  // Owns `fd`, which does not block. `router` and `limits` must outlive the connection. With `session` that is what is
-  // spoken, whatever the first bytes say.
-  Connection(int fd, const Router* router, const SessionLimits* limits, MonotonicTime now,
+  // Owns `fd`, which does not block. All must outlive the connection; `counts` are those of its thread. With `session`
+  // that is what is spoken, whatever the first bytes say.
+  Connection(int fd, const Router* router, const SessionLimits* limits, WireCounts* counts, MonotonicTime now,
              std::unique_ptr<Session> session = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
@@ -45,12 +45,14 @@ class Connection {
   // Makes the session, once enough is there to tell which.
   void Recognise(absl::string_view front, MonotonicTime now);
   bool Discard(absl::Span<char> scratch);
+  void Begin(std::unique_ptr<Session> session);
   // Sends what can be sent, and ends what is finished.
   bool Send(MonotonicTime now);
 
   const int fd_;
   const Router* const router_;
   const SessionLimits* const limits_;
+  WireCounts* const counts_;
   std::unique_ptr<Session> session_;
   std::string unread_;   // the front of what did not come whole
   size_t sent_ = 0;      // of session_->out()

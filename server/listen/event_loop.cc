@@ -26,7 +26,7 @@ MonotonicTime MonotonicNow() {
 }
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* router, const SessionLimits* limits,
-                                                             const SessionMaker* make_session) {
+                                                             const SessionMaker* make_session, WireCounts* counts) {
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return absl::ErrnoToStatus(errno, "epoll_create1");
   const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -35,18 +35,19 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* route
     close(epoll);
     return absl::ErrnoToStatus(error, "eventfd");
   }
-  auto loop = std::unique_ptr<EventLoop>(new EventLoop(epoll, wake, router, limits, make_session));
+  auto loop = std::unique_ptr<EventLoop>(new EventLoop(epoll, wake, router, limits, make_session, counts));
   if (absl::Status status = loop->Watch(wake, nullptr); !status.ok()) return status;
   return loop;
 }
 
 EventLoop::EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits,
-                     const SessionMaker* make_session)
+                     const SessionMaker* make_session, WireCounts* counts)
     : epoll_(epoll),
       wake_(wake),
       router_(router),
       limits_(limits),
       make_session_(make_session),
+      counts_(counts),
       scratch_(Connection::kScratchBytes) {}
 
 EventLoop::~EventLoop() {
@@ -187,8 +188,8 @@ void EventLoop::TakeTasks(MonotonicTime now) {
 
 void EventLoop::Serve(int fd, MonotonicTime now) {
   std::unique_ptr<Session> session;
-  if (make_session_ != nullptr && *make_session_) session = (*make_session_)(now);
-  auto owned = std::make_unique<Connection>(fd, router_, limits_, now, std::move(session));
+  if (*make_session_) session = (*make_session_)(now);
+  auto owned = std::make_unique<Connection>(fd, router_, limits_, counts_, now, std::move(session));
   Connection* const connection = owned.get();
   connection->events = connection->wanted_events();
   epoll_event event = {};

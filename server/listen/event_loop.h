@@ -22,10 +22,10 @@ MonotonicTime MonotonicNow();
 
 class EventLoop {
  public:
-  // All must outlive the loop. Without a maker, or with an empty one, connections speak HTTP. RESOURCE_EXHAUSTED where
-  // the process may open no more files.
+  // All must outlive the loop. With an empty maker connections speak HTTP. `counts`: of this loop's thread alone.
+  // RESOURCE_EXHAUSTED where the process may open no more files.
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create(const Router* router, const SessionLimits* limits,
-                                                           const SessionMaker* make_session = nullptr);
+                                                           const SessionMaker* make_session, WireCounts* counts);
   ~EventLoop();  // cuts what is open
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -45,7 +45,8 @@ class EventLoop {
   int connections() const { return connections_count_.load(std::memory_order_relaxed); }
 
  private:
-  EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits, const SessionMaker* make_session);
+  EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits, const SessionMaker* make_session,
+            WireCounts* counts);
 
   struct Tasks {
     std::vector<int> adopted;
@@ -68,6 +69,7 @@ class EventLoop {
   const Router* const router_;
   const SessionLimits* const limits_;
   const SessionMaker* const make_session_;
+  WireCounts* const counts_;
   int watched_ = -1;
   std::function<void()> on_readable_;
   std::thread thread_;

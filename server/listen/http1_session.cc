@@ -13,6 +13,21 @@ constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 // RFC 9110: no body, and no length of one.
 bool IsBodiless(int status) { return status < 200 || status == 204 || status == 304; }
 
+// What is counted of a refusal.
+WireError ErrorOf(int status, bool answered) {
+  switch (status) {
+    case 400:
+    case 505:
+      return answered ? WireError::kHeaders : WireError::kPreface;
+    case 408:
+      return WireError::kSlow;
+    case 413:
+      return WireError::kTooLarge;
+    default:
+      return WireError::kHeaders;
+  }
+}
+
 // A door may put what a caller sent into a header: a line end in it would begin another one.
 void AppendValue(absl::string_view value, std::string* out) {
   const size_t from = out->size();
@@ -109,6 +124,7 @@ size_t Http1Session::TakeChunks(absl::string_view bytes) {
 }
 
 void Http1Session::Answer(absl::string_view body) {
+  answered_ = true;
   response_.Clear();
   if (HttpHandler* const handler = router_->FindHttp(head_.target); handler != nullptr) {
     handler->Answer({head_.method, head_.target, head_.host, head_.headers, body}, &response_);
@@ -143,6 +159,7 @@ void Http1Session::AppendResponse(const HttpResponse& response, bool keep_alive)
 }
 
 void Http1Session::Refuse(const Http1Fault& fault) {
+  Count(ErrorOf(fault.status, answered_));
   head_.method = {};
   head_.is_1_1 = true;
   response_.Clear();

@@ -19,6 +19,7 @@ class Http1Session final : public Session {
   Http1Session(const Router* router, const SessionLimits* limits, MonotonicTime now)
       : router_(router), limits_(limits), since_(now) {}
 
+  WireProtocol protocol() const override { return WireProtocol::kHttp1; }
   size_t Receive(absl::Span<char> bytes, MonotonicTime now) override;
   void Tick(MonotonicTime now) override;
   void Drain(MonotonicTime now) override;
@@ -49,6 +50,7 @@ class Http1Session final : public Session {
   HttpResponse response_;
   MonotonicTime since_;  // the first byte of the request under way; or the end of the last one
   bool under_way_ = false;
+  bool answered_ = false;  // a request of this connection: HTTP/1.1 it is
   bool draining_ = false;
 };
 

@@ -68,7 +68,7 @@ bool Http2Session::SendData(Stream* stream, absl::string_view data) {
   }
   buffered_ += data.size();
   if (buffered_ > limits_->buffered_bytes_max) {
-    ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm);
+    ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm, WireError::kSlow);
     return false;
   }
   const uint32_t id = stream->id;
@@ -155,6 +155,10 @@ void Http2Session::CloseAnswered(Stream* stream) {
 void Http2Session::Close(Stream* stream) {
   if (stream->deadline_ns != kNoDeadline) --deadlines_;
   if (stream->watching) --watchers_;
+  if (stream->grpc != nullptr && stream->grpc->flow != GrpcRoute::Flow::kUnary) {
+    --long_calls_;
+    if (counts_ != nullptr) counts_->OnStreamsClosed(1);
+  }
   if (stream->unsent_bytes() > 0) --blocked_;
   buffered_ -= stream->body.size() + stream->unsent.size();
   streams_.Remove(stream);

@@ -28,13 +28,14 @@ void Http2Session::OnRequest(uint32_t id, bool end_stream, const RequestHead& he
   stream->remote_closed = end_stream;
   stream->content_length = head.content_length;
   if (head.too_large) {
+    Count(WireError::kHeaders);
     if (!head.is_grpc) return RefuseHttp(stream, 431);
     return FinishGrpc(stream,
                       absl::ResourceExhaustedError(absl::StrCat("header fields: at most ", limits_->header_bytes_max,
                                                                 " bytes and ", limits_->header_fields_max, " fields")));
   }
   if (!head.IsRequest() || (end_stream && head.content_length > 0)) {
-    return ResetStream(id, stream, ErrorCode::kProtocolError);
+    return ResetStream(id, stream, ErrorCode::kProtocolError, WireError::kHeaders);
   }
   if (head.is_grpc) {
     OnGrpcRequest(stream, end_stream, head);
@@ -56,6 +57,10 @@ void Http2Session::OnGrpcRequest(Stream* stream, bool end_stream, const RequestH
     return FinishGrpc(stream, absl::UnimplementedError("grpc-encoding: wanted identity, messages as they are"));
   }
   stream->grpc = route_;
+  if (route_->flow != GrpcRoute::Flow::kUnary) {
+    ++long_calls_;
+    if (counts_ != nullptr) counts_->OnStreamOpened();
+  }
   if (!head.grpc_timeout.empty()) {
     const absl::optional<absl::Duration> timeout = ParseGrpcTimeout(head.grpc_timeout);
     if (!timeout) {
@@ -88,7 +93,7 @@ void Http2Session::OnBody(Stream* stream, absl::string_view data, bool end_strea
 
 bool Http2Session::Buffer(Stream* stream, absl::string_view data) {
   if (buffered_ + data.size() > limits_->buffered_bytes_max) {
-    ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm);
+    ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm, WireError::kTooLarge);
     return false;
   }
   buffered_ += data.size();
@@ -96,12 +101,13 @@ bool Http2Session::Buffer(Stream* stream, absl::string_view data) {
   return true;
 }
 
-absl::Status Http2Session::TakeMessage(absl::string_view bytes, absl::string_view* message, size_t* taken) const {
+absl::Status Http2Session::TakeMessage(absl::string_view bytes, absl::string_view* message, size_t* taken) {
   *taken = 0;
   if (bytes.size() < kMessagePrefixBytes) return absl::OkStatus();
   if (bytes[0] != 0) return absl::InternalError("a compressed message in a call without grpc-encoding");
   const size_t size = ReadUint32(bytes.data() + 1);
   if (size > limits_->message_bytes_max) {
+    Count(WireError::kTooLarge);
     return absl::ResourceExhaustedError(
         absl::StrCat("message: at most ", limits_->message_bytes_max, " bytes, got ", size));
   }

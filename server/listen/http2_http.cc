@@ -60,6 +60,7 @@ void Http2Session::AnswerHttp(Stream* stream, const RequestHead& head, absl::str
 }
 
 void Http2Session::RefuseHttp(Stream* stream, int status) {
+  if (status == 413) Count(WireError::kTooLarge);
   response_.Clear();
   response_.status = status;
   SendHttpResponse(stream, /*with_body=*/false);

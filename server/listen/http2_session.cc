@@ -18,6 +18,22 @@ void AppendPing(absl::string_view opaque, uint8_t flags, std::string* out) {
   out->append(opaque.data(), opaque.size());
 }
 
+WireError WireErrorOf(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kFlowControlError:
+      return WireError::kFlowControl;
+    case ErrorCode::kCompressionError:
+      return WireError::kHeaders;
+    case ErrorCode::kRefusedStream:
+    case ErrorCode::kEnhanceYourCalm:
+      return WireError::kTooMany;
+    case ErrorCode::kCancel:
+      return WireError::kSlow;
+    default:
+      return WireError::kFrame;
+  }
+}
+
 }  // namespace
 
 Http2Session::Http2Session(const Router* router, const SessionLimits* limits, MonotonicTime now)
@@ -37,6 +53,10 @@ Http2Session::Http2Session(const Router* router, const SessionLimits* limits, Mo
   AppendNumberFrame(FrameType::kWindowUpdate, 0, static_cast<uint32_t>(kConnectionWindow - kDefaultWindow), &out_);
 }
 
+Http2Session::~Http2Session() {
+  if (counts_ != nullptr && long_calls_ > 0) counts_->OnStreamsClosed(long_calls_);
+}
+
 size_t Http2Session::Receive(absl::Span<char> bytes, MonotonicTime now) {
   now_ns_ = last_received_ns_ = now.ns;
   ping_sent_ns_ = 0;  // whatever came, the peer is there
@@ -44,7 +64,7 @@ size_t Http2Session::Receive(absl::Span<char> bytes, MonotonicTime now) {
   if (!preface_seen_) {
     const absl::string_view front = absl::string_view(bytes.data(), std::min(bytes.size(), kPreface.size()));
     if (front != kPreface.substr(0, front.size())) {
-      Fail(ErrorCode::kProtocolError, "wanted the preface of HTTP/2");
+      Fail(ErrorCode::kProtocolError, "wanted the preface of HTTP/2", WireError::kPreface);
       return bytes.size();
     }
     if (front.size() < kPreface.size()) return 0;
@@ -174,7 +194,7 @@ void Http2Session::OnHeaders(const FrameHeader& frame, absl::string_view payload
 void Http2Session::OnContinuation(const FrameHeader& frame, absl::string_view payload) {
   if (block_stream_ == 0) return Fail(ErrorCode::kProtocolError, "CONTINUATION of nothing");
   if (++block_frames_ > kBlockFramesMax || block_.size() + payload.size() > kBlockBytesMax) {
-    return Fail(ErrorCode::kEnhanceYourCalm, "a header block without end");
+    return Fail(ErrorCode::kEnhanceYourCalm, "a header block without end", WireError::kHeaders);
   }
   block_.append(payload.data(), payload.size());
   if ((frame.flags & kEndHeaders) == 0) return;
@@ -190,7 +210,7 @@ void Http2Session::OnHeaderBlock(uint32_t id, bool end_stream, absl::string_view
     if (stream->remote_closed) return ResetStream(id, stream, ErrorCode::kStreamClosed);
     const bool short_of_body = stream->content_length >= 0 && stream->received != stream->content_length;
     if (!end_stream || head->malformed || head->has_pseudo || short_of_body) {
-      return ResetStream(id, stream, ErrorCode::kProtocolError);
+      return ResetStream(id, stream, ErrorCode::kProtocolError, WireError::kHeaders);
     }
     stream->remote_closed = true;
     return OnBody(stream, {}, /*end_stream=*/true);
@@ -226,6 +246,7 @@ void Http2Session::OnRstStream(const FrameHeader& frame, absl::string_view paylo
     }
     return OnNuisance(1);
   }
+  Count(WireError::kReset);
   Close(stream);
   OnNuisance(4);
 }
@@ -327,12 +348,24 @@ void Http2Session::OnWindowUpdate(const FrameHeader& frame, absl::string_view pa
   }
 }
 
-void Http2Session::Fail(ErrorCode code, absl::string_view what) {
+void Http2Session::Fail(ErrorCode code, absl::string_view what) { Fail(code, what, WireErrorOf(code)); }
+
+void Http2Session::Fail(ErrorCode code, absl::string_view what, WireError error) {
+  Count(error);
+  End(code, what);
+}
+
+void Http2Session::End(ErrorCode code, absl::string_view what) {
   AppendGoAway(std::min(last_stream_, promised_stream_), code, what, &out_);
   finished_ = true;
 }
 
 void Http2Session::ResetStream(uint32_t id, Stream* stream, ErrorCode code) {
+  ResetStream(id, stream, code, WireErrorOf(code));
+}
+
+void Http2Session::ResetStream(uint32_t id, Stream* stream, ErrorCode code, WireError error) {
+  Count(error);
   AppendNumberFrame(FrameType::kRstStream, id, static_cast<uint32_t>(code), &out_);
   cut_[cut_next_++ % cut_.size()] = id;
   if (stream != nullptr) Close(stream);
@@ -360,7 +393,7 @@ void Http2Session::Tick(MonotonicTime now) {
     nuisance_ = 0;
   }
   if (partial_since_ns_ != 0 && since(partial_since_ns_) > limits_->request_max) {
-    return Fail(ErrorCode::kProtocolError, "a frame that did not come to its end");
+    return Fail(ErrorCode::kProtocolError, "a frame that did not come to its end", WireError::kSlow);
   }
   // Numbers first: what is answered is gone.
   if (streams_.size() > 0) {
@@ -378,13 +411,14 @@ void Http2Session::Tick(MonotonicTime now) {
     }
   }
   if (ping_sent_ns_ != 0) {
-    if (since(ping_sent_ns_) > limits_->ping_patience) return Fail(ErrorCode::kNoError, "no answer to PING");
+    if (since(ping_sent_ns_) > limits_->ping_patience)
+      return Fail(ErrorCode::kNoError, "no answer to PING", WireError::kSlow);
   } else if (since(last_received_ns_) > limits_->ping_after) {
     ping_sent_ns_ = now.ns;
     AppendPing(kAlivePing, 0, &out_);
   }
   if (streams_.size() == 0 && since(last_request_ns_) > limits_->idle_max) {
-    return Fail(ErrorCode::kNoError, "idle");
+    return End(ErrorCode::kNoError, "idle");
   }
   if (drain_ == DrainStep::kAnnounced && since(drain_since_ns_) > absl::Seconds(1)) {
     EndDrain();

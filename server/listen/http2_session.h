@@ -26,7 +26,9 @@ class Http2Session final : public Session {
  public:
   // Both must outlive the session.
   Http2Session(const Router* router, const SessionLimits* limits, MonotonicTime now);
+  ~Http2Session() override;
 
+  WireProtocol protocol() const override { return WireProtocol::kHttp2; }
   size_t Receive(absl::Span<char> bytes, MonotonicTime now) override;
   void Tick(MonotonicTime now) override;
   void OnWatchedChanged() override;
@@ -56,9 +58,13 @@ class Http2Session final : public Session {
   bool Unpad(const FrameHeader& frame, absl::string_view* payload);
 
   // GOAWAY, and the end.
+  void End(ErrorCode code, absl::string_view what);
+  // The same, counted as what the code stands for, or as `error`.
   void Fail(ErrorCode code, absl::string_view what);
-  // RST_STREAM; `stream` may be null where it is not open.
+  void Fail(ErrorCode code, absl::string_view what, WireError error);
+  // RST_STREAM, counted likewise; `stream` may be null where it is not open.
   void ResetStream(uint32_t id, Stream* stream, ErrorCode code);
+  void ResetStream(uint32_t id, Stream* stream, ErrorCode code, WireError error);
   // The second GOAWAY: what has come in by now is served, nothing else.
   void EndDrain();
   // Frames that cost their sender nothing and bring nobody forward: too many of them end the connection.
@@ -83,7 +89,7 @@ class Http2Session final : public Session {
   void TellWatcher(Stream* stream);
   // The message at the front of `bytes`, and how much of `bytes` it takes; 0 = it is not whole. Not OK: refuse the
   // call.
-  absl::Status TakeMessage(absl::string_view bytes, absl::string_view* message, size_t* taken) const;
+  absl::Status TakeMessage(absl::string_view bytes, absl::string_view* message, size_t* taken);
 
   // ---- Answers: http2_answers.cc.
   void SendGrpcHeaders(Stream* stream);
@@ -142,7 +148,8 @@ class Http2Session final : public Session {
   int64_t nuisance_since_ns_ = 0;
   int deadlines_ = 0;  // streams that have one
   int watchers_ = 0;
-  int blocked_ = 0;  // streams with unsent DATA
+  int long_calls_ = 0;  // that are counted as streams: they go on for longer than one question
+  int blocked_ = 0;     // streams with unsent DATA
   int64_t last_received_ns_;
   int64_t last_request_ns_;
   int64_t partial_since_ns_ = 0;  // a frame or a header block is not whole since then; 0 = none is

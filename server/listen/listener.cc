@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "metrics/wire_metrics.h"
 #include "server/listen/event_loop.h"
 
 namespace sluice {
@@ -114,7 +115,9 @@ struct Listener::Impl {
   Options options;
   ListenAddress address;
   int fd = -1;
-  int spare = -1;  // an open file, to have one when there are no more
+  int spare = -1;                   // an open file, to have one when there are no more
+  WireMetrics own_metrics;          // where nobody else is told
+  std::vector<WireCounts*> counts;  // of each loop
   std::vector<std::unique_ptr<EventLoop>> loops;
   bool down = false;
 
@@ -140,6 +143,7 @@ struct Listener::Impl {
         if (loop->connections() < least->connections()) least = loop.get();
       }
       if (connections >= options.connections_max) {
+        counts.front()->OnError(options.make_session ? WireProtocol::kSpoe : WireProtocol::kHttp2, WireError::kTooMany);
         close(caller);
         continue;
       }
@@ -168,8 +172,9 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   const int threads =
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   for (int i = 0; i < threads; ++i) {
+    impl->counts.push_back((options.metrics != nullptr ? options.metrics : &impl->own_metrics)->AddThread());
     absl::StatusOr<std::unique_ptr<EventLoop>> loop =
-        EventLoop::Create(router, &impl->options.limits, &impl->options.make_session);
+        EventLoop::Create(router, &impl->options.limits, &impl->options.make_session, impl->counts.back());
     if (!loop.ok()) return loop.status();
     impl->loops.push_back(*std::move(loop));
   }

@@ -18,6 +18,8 @@
 
 namespace sluice {
 
+class WireMetrics;
+
 class Listener {
  public:
   struct Options {
@@ -28,6 +30,7 @@ class Listener {
     int connections_max = 16384;           // a further one is closed at once
     SessionLimits limits;
     absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `rights` and `make_folder`
+    WireMetrics* metrics = nullptr;             // what is told of the wire; must outlive the listener
     SessionMaker make_session;                  // of a listener that speaks something else than HTTP; empty = HTTP
   };
 

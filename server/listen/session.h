@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "enforcement/check.h"
+#include "metrics/wire_counts.h"
 
 namespace sluice {
 
@@ -32,6 +33,10 @@ struct SessionLimits {
 class Session {
  public:
   virtual ~Session() = default;
+
+  virtual WireProtocol protocol() const = 0;
+  // What goes wrong is counted there from now on, by the thread that drives the session; null = nowhere.
+  void CountIn(WireCounts* counts) { counts_ = counts; }
 
   // Takes what has arrived and returns how much of it is done with; the rest is to come again, at the front, together
   // with what follows it. May change `bytes`. Never wants more than kUnreadBytesMax before it takes some.
@@ -57,8 +62,13 @@ class Session {
   static constexpr absl::Duration kFineTick = absl::Milliseconds(20);
 
  protected:
+  void Count(WireError error) {
+    if (counts_ != nullptr) counts_->OnError(protocol(), error);
+  }
+
   std::string out_;
   bool finished_ = false;
+  WireCounts* counts_ = nullptr;
 };
 
 // Makes the session of a connection that was just accepted. Called on the threads of the listener, several at once.

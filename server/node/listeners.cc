@@ -33,7 +33,8 @@ absl::Status Node::StartListener() {
                        .rights = {config_.listen_check_mode, config_.listen_check_owner, config_.listen_check_group},
                        .make_folder = IsDefaultCheckAddress(config_.listen_check),
                        .threads = static_cast<int>(config_.threads),
-                       .inherited = surroundings_->sockets.check},
+                       .inherited = surroundings_->sockets.check,
+                       .metrics = &metrics_.wire()},
                       &router_);
   if (!listener.ok()) return listener.status();
   listener_ = *std::move(listener);
@@ -71,6 +72,7 @@ absl::Status Node::StartDoors() {
   };
   Listener::Options options;
   options.threads = static_cast<int>(config_.threads);
+  options.metrics = &metrics_.wire();
   options.rights.mode = config_.doors.listen_mode;
   if (config_.doors.listen) {
     options.address = *config_.doors.listen;

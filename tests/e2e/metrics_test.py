@@ -1,6 +1,8 @@
 """What is said about metrics, alerts and dashboards holds against a live scrape of a node under load."""
 
+import queue
 import re
+import socket
 import unittest
 
 import harness
@@ -64,6 +66,34 @@ class MetricsTest(harness.TestCase):
         self.assertEqual(self.value('sluice_check_seconds_count{door="GRPC"}'), 7)
         self.assertGreater(self.value("process_resident_memory_bytes"), 1 << 20)
         self.assertGreater(self.value('sluice_event_last_timestamp_seconds{role="BILLING"}'), 1.7e9)
+
+    def test_they_count_the_wire(self):
+        def say(data):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.settimeout(harness.DEADLINE_SECONDS)
+                peer.connect(self.server.check_address.removeprefix("unix:"))
+                peer.sendall(data)
+                while peer.recv(4096):
+                    pass
+
+        say(b"what is this\r\n\r\n")
+        say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\x01\0\0\0\0\0\x01x")  # DATA before SETTINGS
+        self.assertEqual(self.value('sluice_protocol_errors_total{protocol="http1",error="preface"}'), 1)
+        self.assertEqual(self.value('sluice_protocol_errors_total{protocol="http2",error="frame"}'), 1)
+        self.assertEqual(self.value('sluice_connections_total{protocol="http1"}'), 1)
+        asked = queue.Queue()
+        asked.put(harness.download())
+        answers = self.server.enforcement().CheckStream(iter(asked.get, None), timeout=harness.DEADLINE_SECONDS)
+        next(answers)
+        self.assertEqual(self.value("sluice_streams"), 1)
+        self.assertGreaterEqual(self.value('sluice_connections{protocol="http2"}'), 1)
+        answers.cancel()
+        asked.put(None)
+        reset = 'sluice_protocol_errors_total{protocol="http2",error="reset"}'
+        harness.await_condition(lambda: self.value(reset) == 1, "the stream was given up")
+        self.assertEqual(self.value("sluice_streams"), 0)
+        self.server.close_channels()
+        harness.await_condition(lambda: self.value('sluice_connections{protocol="http2"}') == 0, "no connection is left")
 
     def test_what_alerts_and_panels_name_is_there(self):
         there = family_names(self.text) | set(re.findall(r"record: (\S+)", watching.RULES))

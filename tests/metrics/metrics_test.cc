@@ -142,11 +142,13 @@ TEST(MetricsTest, TimesChecksByDoorWhereThereIsAStopwatch) {
 
 TEST(MetricsTest, CountsTheWire) {
   Metrics metrics(kBuild);
-  metrics.wire().OnOpened(WireProtocol::kHttp2);
-  metrics.wire().OnOpened(WireProtocol::kHttp2);
-  metrics.wire().OnClosed(WireProtocol::kHttp2);
-  metrics.wire().OnStreamOpened();
-  metrics.wire().OnError(WireProtocol::kHttp1, WireError::kSlow);
+  WireCounts* const one = metrics.wire().AddThread();
+  WireCounts* const other = metrics.wire().AddThread();
+  one->OnOpened(WireProtocol::kHttp2);
+  other->OnOpened(WireProtocol::kHttp2);
+  one->OnClosed(WireProtocol::kHttp2);
+  other->OnStreamOpened();
+  one->OnError(WireProtocol::kHttp1, WireError::kSlow);
   const std::string text = metrics.Text();
   EXPECT_THAT(text, HasSubstr("sluice_connections{protocol=\"http2\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("sluice_connections_total{protocol=\"http2\"} 2\n"));

@@ -82,6 +82,70 @@ TEST_F(Http2GrpcTest, AnswersAnErrorWithTrailersOnly) {
   EXPECT_EQ(end.field("grpc-message"), "50%25 of%0Awhat");
 }
 
+TEST_F(Http2GrpcTest, AnswersAnErrorWithTrailersOnlyAlsoOnceItsHeadersAreKnown) {
+  ExpectStatus(peer_.Send(peer_.Call(1, "/t.T/Unary", "a")), 1, absl::StatusCode::kOk);
+  const std::vector<Frame> frames =
+      peer_.Send(peer_.Call(3, "/t.T/Unary", "fail:x") + peer_.Call(5, "/t.T/Unary", "b"));
+  ASSERT_EQ(frames.size(), 4u);
+  EXPECT_EQ(frames[0].field(":status"), "200");
+  EXPECT_EQ(ExpectStatus(frames, 3, absl::StatusCode::kInvalidArgument).field("grpc-message"), "x");
+  EXPECT_EQ(First(frames, FrameType::kData, 5).payload, Message("b"));
+  ExpectStatus(frames, 5, absl::StatusCode::kOk);
+}
+
+TEST_F(Http2GrpcTest, HoldsAnAnswerOverTheWindowAlsoOnceItsHeadersAreKnown) {
+  ExpectStatus(peer_.Send(peer_.Call(1, "/t.T/Unary", "a")), 1, absl::StatusCode::kOk);
+  peer_.Send(FrameBytes(FrameType::kSettings, 0, 0, Setting(4, 10)));  // SETTINGS_INITIAL_WINDOW_SIZE
+  std::vector<Frame> frames = peer_.Send(peer_.Call(3, "/t.T/Unary", "longer than ten"));
+  EXPECT_EQ(First(frames, FrameType::kHeaders, 3).field("content-type"), "application/grpc");
+  std::string data = First(frames, FrameType::kData, 3).payload;
+  EXPECT_EQ(data.size(), 10u);
+  frames = peer_.Send(FrameBytes(FrameType::kWindowUpdate, 0, 3, Number(100)));
+  data += First(frames, FrameType::kData, 3).payload;
+  EXPECT_EQ(data, Message("longer than ten"));
+  ExpectStatus(frames, 3, absl::StatusCode::kOk);
+}
+
+TEST_F(Http2GrpcTest, KeepsStreamsApartHoweverFarTheyAre) {
+  std::string bytes;
+  std::vector<uint32_t> streams;
+  for (uint32_t i = 0; i < 8; ++i) streams.push_back(1 + 256 * i);  // one place of the table of streams
+  for (const uint32_t stream : streams) bytes += Headers(stream, "/t.T/Unary");
+  EXPECT_TRUE(peer_.Send(bytes).empty());
+  for (const uint32_t stream : {streams[3], streams[0], streams[7], streams[1]}) {
+    const std::string message = Message(absl::StrCat("of ", stream));
+    EXPECT_EQ(First(peer_.Send(Data(stream, message, true)), FrameType::kData, stream).payload, message);
+  }
+  peer_.Send(Headers(1 + 256 * 8, "/t.T/Unary"));  // in the place of the first
+  for (const uint32_t stream : {streams[2], 1 + 256 * 8u, streams[6]}) {
+    const std::string message = Message(absl::StrCat("of ", stream));
+    EXPECT_EQ(First(peer_.Send(Data(stream, message, true)), FrameType::kData, stream).payload, message);
+  }
+  EXPECT_EQ(First(peer_.Send(Data(streams[2], Message("again"), true)), FrameType::kRstStream).code(),
+            ErrorCode::kStreamClosed);
+}
+
+TEST_F(Http2GrpcTest, CountsWhatGoesWrong) {
+  WireCounts counts;
+  peer_.session().CountIn(&counts);
+  const auto errors = [&](WireError error) { return counts.errors(WireProtocol::kHttp2, error); };
+  peer_.Send(Headers(1, "/t.T/Stream"));
+  EXPECT_EQ(counts.streams_opened() - counts.streams_closed(), 1);
+  peer_.Send(FrameBytes(FrameType::kRstStream, 0, 1, Number(8)));
+  EXPECT_EQ(counts.streams_opened() - counts.streams_closed(), 0);
+  EXPECT_EQ(errors(WireError::kReset), 1);
+  peer_.Send(Headers(3, "/t.T/Unary") + Data(3, std::string(1, '\0') + Number(17 << 20)));
+  EXPECT_EQ(errors(WireError::kTooLarge), 1);
+  peer_.Send(Headers(5, "/t.T/Unary", {{"Upper", "x"}}));
+  EXPECT_EQ(errors(WireError::kHeaders), 1);
+  peer_.Send(Headers(7, "/t.T/Unary"));
+  peer_.Advance(absl::Minutes(1));
+  EXPECT_EQ(errors(WireError::kSlow), 1);
+  EXPECT_EQ(errors(WireError::kFrame), 0);
+  peer_.Send(Data(0, "x"));
+  EXPECT_EQ(errors(WireError::kFrame), 1);
+}
+
 TEST_F(Http2GrpcTest, RefusesWhatItDoesNotServeBeforeTheMessageComes) {
   std::vector<Frame> frames = peer_.Send(Headers(1, "/t.T/None"));
   ExpectStatus(frames, 1, absl::StatusCode::kUnimplemented);
