@@ -1,4 +1,4 @@
-// A server in a process of its own: this program again, with other arguments, on a core of its own.
+// A server in a process of its own, on a core of its own: this program again, with other arguments; or another one.
 #ifndef SLUICE_BENCH_CHILD_PROCESS_H_
 #define SLUICE_BENCH_CHILD_PROCESS_H_
 
@@ -27,12 +27,17 @@ class ChildProcess {
   // child lives no longer than this object, or this process.
   static absl::StatusOr<std::unique_ptr<ChildProcess>> Start(const std::vector<std::string>& arguments, int core,
                                                              absl::Duration patience);
+  // Runs another program, found by PATH, and waits until a socket at `socket` is answered. It is told to stop by
+  // SIGTERM.
+  static absl::StatusOr<std::unique_ptr<ChildProcess>> StartOther(const std::vector<std::string>& command, int core,
+                                                                  const std::string& socket, absl::Duration patience);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   // CPU time that all its threads have used, user and system, by the kernel's count in nanoseconds.
   absl::Duration CpuTime() const;
+  pid_t pid() const { return pid_; }
   // Its resident memory now, in bytes.
   int64_t ResidentBytes() const;
 
@@ -40,11 +45,14 @@ class ChildProcess {
   static void ServeUntilToldToStop();
 
  private:
-  ChildProcess(pid_t pid, int to_child, int from_child) : pid_(pid), to_child_(to_child), from_child_(from_child) {}
+  ChildProcess(pid_t pid, int to_child, int from_child, bool other)
+      : pid_(pid), to_child_(to_child), from_child_(from_child), other_(other) {}
+  static absl::StatusOr<std::unique_ptr<ChildProcess>> Spawn(std::vector<std::string> words, int core, bool other);
 
   const pid_t pid_;
   const int to_child_;  // closed = stop
   const int from_child_;
+  const bool other_;  // another program
 };
 
 }  // namespace sluice::bench

@@ -4,22 +4,18 @@
 // wrong.
 //
 //   sluice_grpc_bench [--rounds N] [--seconds S] [--accounts N] [--buckets N] [--flags N] [--json FILE]
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "bench/check_mix.h"
 #include "bench/child_process.h"
 #include "bench/fixture.h"
 #include "bench/grpc_load.h"
@@ -42,38 +38,14 @@ struct Flags {
 constexpr int kInFlight[] = {1, 64};
 constexpr size_t kRequests = 4096;
 
-// What a node is asked: 70 % downloads by owners, 20 % reads through CDN hosts, 5 % each of flagged objects and of
-// frozen accounts, in random order.
 std::vector<Request> MakeRequests(const Sizes& sizes) {
-  const std::pair<Case, size_t> shares[] = {{Case::kOwnerAllow, kRequests * 70 / 100},
-                                            {Case::kCdnAllow, kRequests * 20 / 100},
-                                            {Case::kFlagDeny, kRequests * 5 / 100},
-                                            {Case::kFreezeDeny, kRequests * 5 / 100}};
   std::vector<Request> requests;
-  for (const auto& [what, count] : shares) {
-    const QuestionSet questions(sizes, what, count, /*seed=*/3);
-    for (size_t i = 0; i < count; ++i) {
-      const auto text = [](absl::string_view view) { return std::string(view); };
-      v1::CheckRequest message;
-      message.set_request_id(absl::StrFormat("%016x", requests.size()));
-      message.set_operation(static_cast<v1::Operation>(questions[i].operation));
-      message.set_requester(text(questions[i].requester));
-      message.set_bucket(text(questions[i].bucket));
-      message.set_key(text(questions[i].key));
-      message.set_host(text(questions[i].host));
-      message.set_path(text(questions[i].path));
-      message.set_client_ip(text(questions[i].client_ip));
-      Request request;
-      const grpc::Slice slice(message.SerializeAsString());
-      request.bytes = grpc::ByteBuffer(&slice, 1);
-      request.verdict = static_cast<v1::Verdict>(questions[i].verdict);
-      request.reason = static_cast<v1::Reason>(questions[i].reason);
-      requests.push_back(std::move(request));
-    }
+  for (const MixedCheck& check : MakeCheckMix(sizes, kRequests)) {
+    const grpc::Slice slice(check.bytes);
+    requests.push_back(
+        {grpc::ByteBuffer(&slice, 1), static_cast<v1::Verdict>(check.verdict), static_cast<v1::Reason>(check.reason)});
   }
-  // The first stays: an allow, whose answer the echo service repeats.
-  std::shuffle(requests.begin() + 1, requests.end(), std::mt19937_64(4));
-  return requests;
+  return requests;  // the first is an allow, whose answer the echo service repeats
 }
 
 struct Round {
@@ -101,25 +73,6 @@ double RatioOf(const std::vector<Round>& rounds, const std::vector<Round>& first
   for (size_t i = 0; i < rounds.size(); ++i) values.push_back(rounds[i].*member / (first[i].*member));
   return Median(std::move(values));
 }
-
-// A folder of its own, short enough for the name of a socket, that goes at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::error_code error;
-    std::string pattern = (std::filesystem::temp_directory_path(error) / "sluice-bench.XXXXXX").string();
-    if (error || pattern.size() > 80) pattern = "/tmp/sluice-bench.XXXXXX";
-    if (mkdtemp(pattern.data()) != nullptr) path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code error;
-    if (!path_.empty()) std::filesystem::remove_all(path_, error);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 bool WriteJson(const Flags& flags, const std::vector<Side>& sides, int64_t resident_bytes) {
   std::string text = absl::StrFormat(
@@ -183,7 +136,6 @@ bool MeasureOnce(Side* side, size_t n, absl::Duration lasts, bool keep) {
 
 absl::StatusOr<bool> Measure(const Flags& flags) {
   const TemporaryFolder folder;
-  if (folder.path().empty()) return absl::InternalError("cannot make a temporary folder");
   const std::string echo_socket = folder.path() + "/echo.sock";
   const std::string health_socket = folder.path() + "/health.sock";
   const std::string check_socket = folder.path() + "/check.sock";

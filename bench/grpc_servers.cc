@@ -8,16 +8,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/types/optional.h"
 #include "bench/child_process.h"
-#include "decision_log/decision_log.h"
-#include "enforcement/clock.h"
-#include "metrics/metrics.h"
-#include "server/listen/check_server.h"
-#include "server/listen/checker.h"
-#include "server/readiness.h"
-#include "server/system_clock.h"
+#include "bench/node.h"
 #include "sluice/v1/check.grpc.pb.h"
 
 namespace sluice::bench {
@@ -65,17 +58,15 @@ class EchoCall {
 
 constexpr int kEchoCalls = 128;  // as many as CheckServer arms
 
-absl::StatusOr<std::unique_ptr<CheckServer>> Listen(const std::string& socket, Checker* checker) {
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CheckServer>> ListenByGrpc(const std::string& socket, Checker* checker) {
   CheckServer::Options options;
   options.address.path = socket;
   options.rights.mode = 0600;
   options.threads = 1;
-  absl::StatusOr<std::unique_ptr<CheckServer>> server = CheckServer::Start(options, checker);
-  if (server.ok()) (*server)->SetServing(true);
-  return server;
+  return CheckServer::Start(options, checker);
 }
-
-}  // namespace
 
 absl::Status ServeEcho(const std::string& socket, const std::string& answer, bool health) {
   grpc::EnableDefaultHealthCheckService(health);
@@ -109,25 +100,11 @@ absl::Status ServeEcho(const std::string& socket, const std::string& answer, boo
 }
 
 absl::Status ServeChecks(const std::string& socket, const std::string& bare_socket, const Sizes& sizes) {
-  Fixture fixture(sizes, absl::Now());
-  fixture.SetLimits(3);
-  // As sluiced makes them, by its defaults.
-  const SystemClock system_clock(absl::Seconds(1));
-  const PolicyClock clock(&system_clock);
-  Readiness readiness;
-  readiness.SetHasPolicy(true);
-  Metrics metrics({"bench", "default", ""}, &SystemClock::MonotonicNs);
-  DecisionLog::Options log_options;
-  log_options.folder = absl::StrCat(socket, ".decisions");
-  log_options.node = "bench";
-  log_options.clock = &clock;
-  const absl::StatusOr<std::unique_ptr<DecisionLog>> log = DecisionLog::Open(std::move(log_options));
-  if (!log.ok()) return log.status();
-  Checker checker(&fixture.engine(), &clock, &readiness, &metrics, {&metrics, log->get()});
-  Checker bare_checker(&fixture.engine(), &clock, &readiness, &metrics, {});
-  absl::StatusOr<std::unique_ptr<CheckServer>> server = Listen(socket, &checker);
+  const absl::StatusOr<std::unique_ptr<Node>> node = Node::Create(sizes, absl::StrCat(socket, ".decisions"));
+  if (!node.ok()) return node.status();
+  absl::StatusOr<std::unique_ptr<CheckServer>> server = ListenByGrpc(socket, (*node)->checker());
   if (!server.ok()) return server.status();
-  absl::StatusOr<std::unique_ptr<CheckServer>> bare_server = Listen(bare_socket, &bare_checker);
+  absl::StatusOr<std::unique_ptr<CheckServer>> bare_server = ListenByGrpc(bare_socket, (*node)->bare_checker());
   if (!bare_server.ok()) return bare_server.status();
   ChildProcess::ServeUntilToldToStop();
   (*server)->Shutdown(absl::ZeroDuration());

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Counts the instructions of one check with valgrind's callgrind, case by case, and shows where they go. Nothing but
-# Engine::Check is counted: neither building the policy nor asking the question. Counts do not depend on what else the
-# machine does; they say nothing about waiting for memory.
+# Counts the instructions of one check with valgrind's callgrind, case by case, and shows where they go: of Engine::Check
+# alone, then of Http2Session::Receive, which reads the frames of a call, checks, and writes those of its answer. Neither
+# building the policy nor asking the question is counted. Counts do not depend on what else the machine does; they say
+# nothing about waiting for memory.
 #
 #   bench/instructions.sh FOLDER_OF_PROGRAMS [LINES]
 #
@@ -18,18 +19,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 readonly count=2000
 
-for case in check/allow_owner check/allow_cdn check/allow_cdn_1_limit check/allow_cdn_3_limits check/allow_cdn_5_limits \
-  check/deny_flag check/deny_freeze; do
-  out=$work/${case#check/}
-  valgrind --tool=callgrind --callgrind-out-file="$out" --collect-atstart=no \
-    --toggle-collect='sluice::Engine::Check(sluice::CheckInput const&, sluice::Moment)' \
-    "$programs/sluice_engine_bench" --accounts 200 --buckets 400 --flags 2000 --count "$count" --case "$case" \
+# count_and_show NAME CALLS FUNCTION PROGRAM [ARGUMENTS]: what FUNCTION takes of each of CALLS calls.
+count_and_show() {
+  local name=$1 calls=$2 function=$3 out=$work/callgrind total inclusive
+  shift 3
+  valgrind --tool=callgrind --callgrind-out-file="$out" --collect-atstart=no --toggle-collect="$function" "$@" \
     >"$work/log" 2>&1 || {
     cat "$work/log" >&2
     exit 1
   }
   total=$(sed -n 's/^summary: //p; s/^totals: //p' "$out" | head -n 1)
-  printf '%-28s %6d instructions a check\n' "$case" $((total / count))
+  printf '%-28s %6d instructions a check\n' "$name" $((total / calls))
   # Shares of all: of functions with what they call, then of their own. A function stands in callgrind's list once for each
   # file that it was inlined from: of the first the largest is meant, of the second the sum.
   for inclusive in yes no; do
@@ -43,4 +43,15 @@ for case in check/allow_owner check/allow_cdn check/allow_cdn_1_limit check/allo
         END { for (name in of) printf "%6.2f%% %s\n", of[name], name }' |
       sort -rn | awk -v lines="$lines" 'NR <= lines { print "  " substr($0, 1, 140) }'
   done
+}
+
+readonly sizes=(--accounts 200 --buckets 400 --flags 2000)
+for case in check/allow_owner check/allow_cdn check/allow_cdn_1_limit check/allow_cdn_3_limits check/allow_cdn_5_limits \
+  check/deny_flag check/deny_freeze; do
+  count_and_show "$case" "$count" 'sluice::Engine::Check(sluice::CheckInput const&, sluice::Moment)' \
+    "$programs/sluice_engine_bench" "${sizes[@]}" --count "$count" --case "$case"
+done
+for case in null bare watched; do
+  count_and_show "session/$case" 20032 'sluice::http2::Http2Session::Receive(absl::*' \
+    "$programs/sluice_wire_bench" "${sizes[@]}" --session-calls 20032 --session-case "$case"
 done
