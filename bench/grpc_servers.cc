@@ -11,6 +11,8 @@
 #include "absl/types/optional.h"
 #include "bench/child_process.h"
 #include "bench/node.h"
+#include "server/listen/health.h"
+#include "server/listen/router.h"
 #include "sluice/v1/check.grpc.pb.h"
 
 namespace sluice::bench {
@@ -60,12 +62,13 @@ constexpr int kEchoCalls = 128;  // as many as CheckServer arms
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<CheckServer>> ListenByGrpc(const std::string& socket, Checker* checker) {
+absl::StatusOr<std::unique_ptr<CheckServer>> ListenByGrpc(const std::string& socket, Checker* checker,
+                                                          const Router* router) {
   CheckServer::Options options;
   options.address.path = socket;
   options.rights.mode = 0600;
   options.threads = 1;
-  return CheckServer::Start(options, checker);
+  return CheckServer::Start(options, checker, router);
 }
 
 absl::Status ServeEcho(const std::string& socket, const std::string& answer, bool health) {
@@ -102,9 +105,12 @@ absl::Status ServeEcho(const std::string& socket, const std::string& answer, boo
 absl::Status ServeChecks(const std::string& socket, const std::string& bare_socket, const Sizes& sizes) {
   const absl::StatusOr<std::unique_ptr<Node>> node = Node::Create(sizes, absl::StrCat(socket, ".decisions"));
   if (!node.ok()) return node.status();
-  absl::StatusOr<std::unique_ptr<CheckServer>> server = ListenByGrpc(socket, (*node)->checker());
+  Router router;
+  Health health(&router);
+  absl::StatusOr<std::unique_ptr<CheckServer>> server = ListenByGrpc(socket, (*node)->checker(), &router);
   if (!server.ok()) return server.status();
-  absl::StatusOr<std::unique_ptr<CheckServer>> bare_server = ListenByGrpc(bare_socket, (*node)->bare_checker());
+  absl::StatusOr<std::unique_ptr<CheckServer>> bare_server =
+      ListenByGrpc(bare_socket, (*node)->bare_checker(), &router);
   if (!bare_server.ok()) return bare_server.status();
   ChildProcess::ServeUntilToldToStop();
   (*server)->Shutdown(absl::ZeroDuration());

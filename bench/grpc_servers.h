@@ -19,7 +19,8 @@ namespace sluice::bench {
 absl::Status ServeEcho(const std::string& socket, const std::string& answer, bool health);
 
 // The real check server of server/listen with one thread.
-absl::StatusOr<std::unique_ptr<CheckServer>> ListenByGrpc(const std::string& socket, Checker* checker);
+absl::StatusOr<std::unique_ptr<CheckServer>> ListenByGrpc(const std::string& socket, Checker* checker,
+                                                          const Router* router);
 
 // That server, over a policy of `sizes` with three default request limits (account, bucket,
 // address). On `socket` with the observers that sluiced has: metrics, and the decision log in a folder beside the

@@ -31,6 +31,7 @@ class OwnListener {
       : health_(&router_), methods_(checker, &router_), doors_({}, checker, &router_) {
     health_.SetServing(true);
   }
+  const Router* router() const { return &router_; }
   absl::Status Start(const std::string& socket) {
     Listener::Options options;
     options.address.path = socket;
@@ -79,7 +80,8 @@ absl::Status ServeNode(const std::string& folder, const Sizes& sizes) {
   OwnListener own((*node)->checker()), bare((*node)->bare_checker());
   if (absl::Status status = own.Start(folder + "/own.sock"); !status.ok()) return status;
   if (absl::Status status = bare.Start(folder + "/bare.sock"); !status.ok()) return status;
-  const absl::StatusOr<std::unique_ptr<CheckServer>> by_grpc = ListenByGrpc(folder + "/grpc.sock", (*node)->checker());
+  const absl::StatusOr<std::unique_ptr<CheckServer>> by_grpc =
+      ListenByGrpc(folder + "/grpc.sock", (*node)->checker(), own.router());
   if (!by_grpc.ok()) return by_grpc.status();
   ChildProcess::ServeUntilToldToStop();
   (*by_grpc)->Shutdown(absl::ZeroDuration());

@@ -203,7 +203,7 @@ const ConfigKey kKeys[] = {
      [](Text text, Config* c) { return SetMode(text, &c->listen_check_mode); },
      [](const Config& c) { return absl::StrFormat("%04o", c.listen_check_mode); }},
     {"listen.check_engine", "own", "own or grpc",
-     "What serves checks: Sluice's own listener (gRPC and HTTP, all doors), or gRPC's server (sluice.v1 alone).",
+     "What serves checks: Sluice's own listener (gRPC and HTTP, all doors), or gRPC's server (gRPC alone).",
      [](Text text, Config* c) -> absl::Status {
        if (text != "own" && text != "grpc") return Wanted("own or grpc", text);
        c->listen_check_by_grpc = text == "grpc";

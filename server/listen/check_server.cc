@@ -2,15 +2,19 @@
 
 #include <grpcpp/alarm.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/server_builder.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "server/listen/check_calls.h"
 #include "server/listen/grpc_listener.h"
 
@@ -22,10 +26,21 @@ namespace {
 constexpr int kChecksWaiting = 128;
 constexpr int kBatchesWaiting = 8;
 constexpr int kReportsWaiting = 16;
-// Streams that a thread serves at once; another waits until one ends.
-constexpr size_t kStreamsMax = 1024;
+// Streams, and calls to other methods than those of Enforcement, that a thread serves at once; another waits until one
+// ends.
+constexpr size_t kRoutedMax = 1024;
 // A batch of 1,024 checks with keys of 4 kB and hosts and paths besides.
 constexpr int kReceiveBytesMax = 16 << 20;
+
+// gRPC's own health and reflection services come with completion queues and threads of their own, and a connection may
+// be polled by any of them: 4 us of 13 a call. What they say, the router says too.
+class NothingBesides final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments* arguments) override {
+    arguments->SetPointer(grpc::kHealthCheckServiceInterfaceArg, nullptr);
+  }
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override { plugins->clear(); }
+};
 
 struct CheckMethod {
   static constexpr CheckerMethod kMethod = &Checker::CheckBytes;
@@ -56,104 +71,56 @@ struct ReportMethod {
 
 }  // namespace
 
-absl::Status Answer(Checker* checker, CheckerMethod method, const grpc::ByteBuffer& request,
-                    const grpc::ServerContext& context, std::string* scratch, grpc::ByteBuffer* response) {
-  constexpr size_t kKeptBytesMax = size_t{256} << 10;
-  grpc::Slice slice;
-  if (!request.TrySingleSlice(&slice).ok()) {  // else the usual case, without a copy
-    if (const grpc::Status status = request.DumpToSingleSlice(&slice); !status.ok()) {
+absl::StatusOr<absl::string_view> InOnePiece(const grpc::ByteBuffer& bytes, grpc::Slice* slice) {
+  if (!bytes.TrySingleSlice(slice).ok()) {  // else the usual case, without a copy
+    if (const grpc::Status status = bytes.DumpToSingleSlice(slice); !status.ok()) {
       return absl::InternalError(status.error_message());
     }
   }
+  return absl::string_view(reinterpret_cast<const char*>(slice->begin()), slice->size());
+}
+
+CallContext ContextOf(const grpc::ServerContext& context) {
   CallContext call;
   const auto trace = context.client_metadata().find("traceparent");
   if (trace != context.client_metadata().end()) call.trace_parent = {trace->second.data(), trace->second.size()};
-  scratch->clear();
-  const absl::string_view bytes(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  absl::Status status = (checker->*method)(bytes, call, scratch);
+  return call;
+}
+
+void Empty(std::string* scratch) {
+  constexpr size_t kKeptBytesMax = size_t{256} << 10;
+  if (scratch->capacity() > kKeptBytesMax) {
+    std::string().swap(*scratch);
+  } else {
+    scratch->clear();
+  }
+}
+
+absl::Status Answer(Checker* checker, CheckerMethod method, const grpc::ByteBuffer& request,
+                    const grpc::ServerContext& context, std::string* scratch, grpc::ByteBuffer* response) {
+  grpc::Slice slice;
+  const absl::StatusOr<absl::string_view> bytes = InOnePiece(request, &slice);
+  if (!bytes.ok()) return bytes.status();
+  absl::Status status = (checker->*method)(*bytes, ContextOf(context), scratch);
   if (status.ok()) {
     const grpc::Slice answer(*scratch);
     *response = grpc::ByteBuffer(&answer, 1);
   }
-  if (scratch->capacity() > kKeptBytesMax) std::string().swap(*scratch);
+  Empty(scratch);
   return status;
-}
-
-StreamCall::StreamCall(Lane* lane, Owner* owner) : lane_(lane), owner_(owner) {
-  lane_->service->RequestCheckStream(&context_, &stream_, lane_->queue.get(), lane_->queue.get(), &accepted_);
-}
-
-void StreamCall::OnAccepted(bool ok) {
-  if (!ok) {  // the server shuts down
-    owner_->OnOver(this);
-    return;
-  }
-  owner_->OnAccepted();
-  Pump();
-}
-
-void StreamCall::OnRead(bool ok) {
-  reading_ = false;
-  if (!ok) {
-    read_all_ = true;
-  } else if (!read_all_) {
-    grpc::ByteBuffer answer;
-    status_ = Answer(lane_->checker, &Checker::CheckBytes, request_bytes_, context_, &scratch_, &answer);
-    request_bytes_.Clear();
-    if (status_.ok()) {
-      answers_.push_back(std::move(answer));
-    } else {
-      read_all_ = true;  // the answers before this one still go out
-    }
-  }
-  Pump();
-}
-
-void StreamCall::OnWritten(bool ok) {
-  writing_ = false;
-  answers_.pop_front();
-  if (!ok) {  // the caller is gone
-    answers_.clear();
-    read_all_ = true;
-  }
-  Pump();
-}
-
-void StreamCall::OnFinished(bool ok) {
-  over_ = true;
-  Pump();
-}
-
-void StreamCall::Pump() {
-  if (over_) {
-    if (!reading_) owner_->OnOver(this);  // else once more, when the read has come back
-    return;
-  }
-  if (finishing_) return;
-  if (!writing_ && !answers_.empty()) {
-    writing_ = true;
-    grpc::WriteOptions options;
-    if (answers_.size() > 1) options.set_buffer_hint();
-    stream_.Write(answers_.front(), options, &written_);
-  }
-  if (!reading_ && !read_all_ && answers_.size() < kAnswersWaitingMax) {
-    reading_ = true;
-    stream_.Read(&request_bytes_, &read_);
-  }
-  if (read_all_ && !writing_ && answers_.empty()) {
-    finishing_ = true;
-    stream_.Finish(ToGrpc(status_), &finished_);
-  }
 }
 
 namespace {
 
 // One thread with its queue and its calls.
-class Worker final : public StreamCall::Owner {
+class Worker final : public RoutedCall::Owner {
  public:
-  Worker(RawService* service, Checker* checker, std::unique_ptr<grpc::ServerCompletionQueue> queue) {
+  Worker(RawService* service, grpc::AsyncGenericService* others, Checker* checker, const Router* router,
+         std::unique_ptr<grpc::ServerCompletionQueue> queue) {
     lane_.service = service;
+    lane_.others = others;
     lane_.checker = checker;
+    lane_.router = router;
     lane_.queue = std::move(queue);
   }
 
@@ -162,7 +129,7 @@ class Worker final : public StreamCall::Owner {
     Arm<CheckMethod>(kChecksWaiting);
     Arm<BatchMethod>(kBatchesWaiting);
     Arm<ReportMethod>(kReportsWaiting);
-    AwaitStream();
+    AwaitRouted();
     thread_ = std::thread([this] {
       void* tag;
       bool ok;
@@ -174,7 +141,7 @@ class Worker final : public StreamCall::Owner {
   // closed from here, a call could arm itself on a queue that is gone.
   void Stop() {
     if (thread_.joinable()) {
-      alarm_.Set(lane_.queue.get(), std::chrono::system_clock::now(), &close_);
+      close_alarm_.Set(lane_.queue.get(), std::chrono::system_clock::now(), &close_);
       thread_.join();
       return;
     }
@@ -188,13 +155,19 @@ class Worker final : public StreamCall::Owner {
     }
   }
 
-  void OnAccepted() override {
-    stream_waits_ = false;
-    AwaitStream();
+  // Any thread, until Stop: each watch is told, or ended where the server drains. Several at once are one.
+  void NotifyWatchers(bool draining) {
+    if (draining) draining_.store(true, std::memory_order_relaxed);
+    if (!notified_.exchange(true)) notify_alarm_.Set(lane_.queue.get(), std::chrono::system_clock::now(), &notify_);
   }
-  void OnOver(StreamCall* call) override {
-    streams_.erase(call);
-    AwaitStream();  // one that was not accepted still counts as waiting: the server shuts down, and none follows it
+
+  void OnAccepted() override {
+    routed_waits_ = false;
+    AwaitRouted();
+  }
+  void OnOver(RoutedCall* call) override {
+    routed_.erase(call);
+    AwaitRouted();  // one that was not accepted still counts as waiting: the server shuts down, and none follows it
   }
 
  private:
@@ -207,24 +180,38 @@ class Worker final : public StreamCall::Owner {
     Worker* const worker;
   };
 
+  struct Notify final : Event {
+    explicit Notify(Worker* worker) : worker(worker) {}
+    void Proceed(bool ok) override {
+      worker->notified_.store(false);  // before the look: what changes after it is notified again
+      worker->lane_.draining = worker->draining_.load(std::memory_order_relaxed);
+      // No call is over for being told, so that none goes while this looks at them.
+      for (const auto& [call, owned] : worker->routed_) call->OnWatchedChanged();
+    }
+    Worker* const worker;
+  };
+
   template <typename Method>
   void Arm(int count) {
     for (int i = 0; i < count; ++i) calls_.push_back(std::make_unique<UnaryCall<Method>>(&lane_));
   }
 
-  void AwaitStream() {
-    if (stream_waits_ || lane_.closed || streams_.size() >= kStreamsMax) return;
-    stream_waits_ = true;
-    auto call = std::make_unique<StreamCall>(&lane_, this);
-    streams_.emplace(call.get(), std::move(call));
+  void AwaitRouted() {
+    if (routed_waits_ || lane_.closed || routed_.size() >= kRoutedMax) return;
+    routed_waits_ = true;
+    auto call = std::make_unique<RoutedCall>(&lane_, this);
+    routed_.emplace(call.get(), std::move(call));
   }
 
   Lane lane_;
   std::vector<std::unique_ptr<Event>> calls_;
-  absl::flat_hash_map<StreamCall*, std::unique_ptr<StreamCall>> streams_;
-  bool stream_waits_ = false;
+  absl::flat_hash_map<RoutedCall*, std::unique_ptr<RoutedCall>> routed_;
+  bool routed_waits_ = false;
+  std::atomic<bool> draining_{false}, notified_{false};
+  Notify notify_{this};
+  grpc::Alarm notify_alarm_;
   Close close_{this};
-  grpc::Alarm alarm_;
+  grpc::Alarm close_alarm_;
   std::thread thread_;
 };
 
@@ -233,20 +220,30 @@ class Worker final : public StreamCall::Owner {
 
 struct CheckServer::Impl {
   internal::RawService service;
+  grpc::AsyncGenericService others;
   std::vector<std::unique_ptr<internal::Worker>> workers;
   GrpcListener listener;
-  bool down = false;
+  absl::Mutex mutex;
+  bool down ABSL_GUARDED_BY(mutex) = false;
+
+  void NotifyWatchers(bool draining) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    for (auto& worker : workers) worker->NotifyWatchers(draining);
+  }
 };
 
-absl::StatusOr<std::unique_ptr<CheckServer>> CheckServer::Start(const Options& options, Checker* checker) {
-  EnableHealthAndReflection();
+absl::StatusOr<std::unique_ptr<CheckServer>> CheckServer::Start(const Options& options, Checker* checker,
+                                                                const Router* router) {
+  HoldGrpc();
   auto impl = std::make_unique<Impl>();
   const int threads =
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   grpc::ServerBuilder builder;
+  builder.SetOption(std::make_unique<internal::NothingBesides>());
   builder.RegisterService(&impl->service);
+  builder.RegisterAsyncGenericService(&impl->others);
   for (int i = 0; i < threads; ++i) {
-    impl->workers.push_back(std::make_unique<internal::Worker>(&impl->service, checker, builder.AddCompletionQueue()));
+    impl->workers.push_back(std::make_unique<internal::Worker>(&impl->service, &impl->others, checker, router,
+                                                               builder.AddCompletionQueue()));
   }
   absl::StatusOr<GrpcListener> listener = StartListener(
       {options.address, options.rights, options.make_folder, internal::kReceiveBytesMax, options.inherited, nullptr},
@@ -256,23 +253,24 @@ absl::StatusOr<std::unique_ptr<CheckServer>> CheckServer::Start(const Options& o
     return listener.status();
   }
   impl->listener = *std::move(listener);
-  auto result = std::unique_ptr<CheckServer>(new CheckServer(std::move(impl)));
-  result->SetServing(false);
-  for (auto& worker : result->impl_->workers) worker->Start();
-  return result;
+  for (auto& worker : impl->workers) worker->Start();
+  return std::unique_ptr<CheckServer>(new CheckServer(std::move(impl)));
 }
 
 CheckServer::CheckServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 CheckServer::~CheckServer() { Shutdown(absl::ZeroDuration()); }
 
-void CheckServer::SetServing(bool serving) {
-  grpc::HealthCheckServiceInterface* health = impl_->listener.server->GetHealthCheckService();
-  health->SetServingStatus("", serving);
-  health->SetServingStatus(v1::Enforcement::service_full_name(), serving);
+void CheckServer::NotifyWatchers() {
+  absl::MutexLock lock(&impl_->mutex);
+  if (!impl_->down) impl_->NotifyWatchers(/*draining=*/false);
 }
 
 void CheckServer::Shutdown(absl::Duration grace) {
-  if (std::exchange(impl_->down, true)) return;
+  {
+    absl::MutexLock lock(&impl_->mutex);
+    if (std::exchange(impl_->down, true)) return;
+    impl_->NotifyWatchers(/*draining=*/true);
+  }
   impl_->listener.Shutdown(grace);
   for (auto& worker : impl_->workers) worker->Stop();
 }

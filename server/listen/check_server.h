@@ -1,4 +1,4 @@
-// sluice.v1.Enforcement over gRPC: one completion queue and one thread each, with call objects and messages that are
+// The data path over gRPC C++: one completion queue and one thread each, with call objects and messages that are
 // used again and again. 7 us of server CPU a call is the best that gRPC C++ gives, and this shape is how (DESIGN.md).
 #ifndef SLUICE_SERVER_LISTEN_CHECK_SERVER_H_
 #define SLUICE_SERVER_LISTEN_CHECK_SERVER_H_
@@ -12,6 +12,7 @@
 #include "server/listen/address.h"
 #include "server/listen/checker.h"
 #include "server/listen/inherited_sockets.h"
+#include "server/listen/router.h"
 
 namespace sluice {
 
@@ -25,14 +26,16 @@ class CheckServer {
     absl::optional<InheritedSocket> inherited;  // takes the place of the three above `threads`
   };
 
-  // Listens and answers when it returns. `checker` must outlive the server. Errors say which address and why.
-  static absl::StatusOr<std::unique_ptr<CheckServer>> Start(const Options& options, Checker* checker);
+  // Listens and answers when it returns: Check, CheckBatch and Report by `checker`, all else by what `router` has,
+  // which must be filled. Both must outlive the server. Errors say which address and why.
+  static absl::StatusOr<std::unique_ptr<CheckServer>> Start(const Options& options, Checker* checker,
+                                                            const Router* router);
   ~CheckServer();  // Shutdown without grace
   CheckServer(const CheckServer&) = delete;
   CheckServer& operator=(const CheckServer&) = delete;
 
-  // What grpc.health.v1 says from now on, of the node and of sluice.v1.Enforcement. Starts as NOT_SERVING. Thread-safe.
-  void SetServing(bool serving);
+  // Asks the methods of every watch again. Thread-safe; does not wait.
+  void NotifyWatchers();
 
   // Takes no new calls, gives those under way `grace` to finish, then cancels them. Blocks. A stream that its caller
   // keeps open is cut at the end of the grace. Not thread-safe; again does nothing.

@@ -73,12 +73,15 @@ absl::StatusOr<GrpcListener> TakeOver(const GrpcListenerOptions& options, grpc::
 
 }  // namespace
 
+void HoldGrpc() {
+  static std::once_flag once;
+  std::call_once(once, [] { grpc_init(); });
+}
+
 void EnableHealthAndReflection() {
+  HoldGrpc();
   static std::once_flag once;
   std::call_once(once, [] {
-    // Held to the end of the process. Giving gRPC's last reference back waits for its poller, up to ten seconds where a
-    // write was blocked shortly before: a node that has drained would hang for nothing.
-    grpc_init();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });

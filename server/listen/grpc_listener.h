@@ -32,6 +32,9 @@ struct GrpcListenerOptions {
   std::shared_ptr<grpc::ServerCredentials> credentials;
 };
 
+// Keeps gRPC until the process ends. Giving its last reference back waits for its poller, up to ten seconds where a
+// write was blocked shortly before: a node that has drained would hang for nothing.
+void HoldGrpc();
 // Turns health and reflection on for every server built from now on.
 void EnableHealthAndReflection();
 

@@ -15,6 +15,7 @@ absl::Status Node::Listen() {
   checker_ = std::make_unique<Checker>(&engine_, clock_.get(), &readiness_, &metrics_,
                                        std::vector<DecisionObserver*>{&metrics_, decision_log_.get(), &top_});
   if (config_.overload_after > absl::ZeroDuration()) checker_->SetShedAfter(config_.overload_after);
+  methods_ = std::make_unique<EnforcementMethods>(checker_.get(), &router_);
   absl::StatusOr<DoorOptions> door_options = ReadDoorOptions(config_.doors);
   if (!door_options.ok()) return door_options.status();
   doors_ = std::make_unique<Doors>(*std::move(door_options), checker_.get(), &router_);
@@ -27,7 +28,6 @@ absl::Status Node::Listen() {
 }
 
 absl::Status Node::StartListener() {
-  methods_ = std::make_unique<EnforcementMethods>(checker_.get(), &router_);
   absl::StatusOr<std::unique_ptr<Listener>> listener =
       Listener::Start({.address = config_.listen_check,
                        .rights = {config_.listen_check_mode, config_.listen_check_owner, config_.listen_check_group},
@@ -52,7 +52,7 @@ absl::Status Node::StartCheckServer() {
                           .make_folder = IsDefaultCheckAddress(config_.listen_check),
                           .threads = static_cast<int>(config_.threads),
                           .inherited = surroundings_->sockets.check},
-                         checker_.get());
+                         checker_.get(), &router_);
   if (!server.ok()) return server.status();
   check_server_ = *std::move(server);
   logger_.Info("listening", {{"for", "checks"},

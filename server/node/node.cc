@@ -140,8 +140,10 @@ void Node::Refresh() {
   const bool bounded = config_.policy_max_age > absl::ZeroDuration();
   readiness_.SetHasPolicy(has_policy);
   readiness_.SetStale(bounded && PolicyAge() > config_.policy_max_age);
-  if (check_server_ != nullptr) check_server_->SetServing(readiness_.ready());
-  if (health_.SetServing(readiness_.ready()) && listener_ != nullptr) listener_->NotifyWatchers();
+  if (health_.SetServing(readiness_.ready())) {
+    if (listener_ != nullptr) listener_->NotifyWatchers();
+    if (check_server_ != nullptr) check_server_->NotifyWatchers();
+  }
   // An event may be applied before Listen has come to the next line.
   if (admin_started_.load(std::memory_order_acquire)) admin_server_->SetServing(readiness_.ready());
 }

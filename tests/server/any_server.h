@@ -24,7 +24,7 @@ class AnyServer {
                                                           Checker* checker, SessionLimits limits = {}) {
     auto server = std::unique_ptr<AnyServer>(new AnyServer(checker));
     if (by == ServedBy::kGrpc) {
-      auto started = CheckServer::Start(options, checker);
+      auto started = CheckServer::Start(options, checker, &server->router_);
       if (!started.ok()) return started.status();
       server->grpc_ = *std::move(started);
       return server;
@@ -42,8 +42,9 @@ class AnyServer {
 
   const ListenAddress& address() const { return own_ != nullptr ? own_->address() : grpc_->address(); }
   void SetServing(bool serving) {
-    if (grpc_ != nullptr) return grpc_->SetServing(serving);
-    if (health_.SetServing(serving)) own_->NotifyWatchers();
+    if (!health_.SetServing(serving)) return;
+    if (own_ != nullptr) own_->NotifyWatchers();
+    if (grpc_ != nullptr) grpc_->NotifyWatchers();
   }
   void Shutdown(absl::Duration grace) {
     if (own_ != nullptr) own_->Shutdown(grace);
