@@ -119,6 +119,7 @@ Judge::Judge(const CheckInput& input, Moment now, const Policy& policy, const En
 
 Decision Judge::Run(bool spend) {
   target_.Resolve(input_, policy_, now_.wall);
+  CollectLimits();  // first, so that the cells that are looked at last are on their way meanwhile
   JudgeRules(target_, judged_, /*source=*/false);
   if (operation_ == Operation::kDeleteBucket) JudgeEvidenceInside();
   JudgeStanding(target_.owner, target_.owner_hash, judged_, "owner");
@@ -136,7 +137,6 @@ Decision Judge::Run(bool spend) {
   JudgeTestDomain();
   JudgeMaintenance();
   JudgeTerms();
-  CollectLimits();
   JudgeQuotas();
 
   Decision decision;

@@ -139,6 +139,7 @@ class Judge {
   absl::InlinedVector<Finding, 1> trial_findings_;
   bool trying_ = false;  // a rule on trial is being looked at
   int64_t retry_after_ns_ = 0;
+  bool has_quotas_ = false;
   bool forever_ = false;  // throttled by a rate of 0
   bool shares_pace_ = false;
   bool metered_ = false;  // a limit or sandbox was looked at: the answer is good for this once

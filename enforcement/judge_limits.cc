@@ -62,6 +62,8 @@ void Judge::CollectLimits() {
   if (input_.principal == Principal::kModeration || operation_ == Operation::kPay) return;
   ForEachLimit(policy_, target_, now_.wall, Bit(operation_),
                [&](const LimitRule& limit, Hash128 cell, Hash128 subject) {
+                 limiter_->Prefetch(cell);
+                 has_quotas_ |= IsQuota(limit.dimension);
                  if (limit.sharing == Sharing::kFleet) {
                    const LimitPart part = shares_.PartOf(limit);
                    limits_.push_back({&limit, cell, subject, part.rate, part.bucket, {}});
@@ -79,6 +81,9 @@ void Judge::AddLimit(Reason reason, Effect effect, const LimitRule& limit) {
 }
 
 void Judge::JudgeQuotas() {
+  const Domain* domain = target_.domain;
+  const bool tests = domain != nullptr && domain->test;
+  if (!has_quotas_ && !tests) return;  // nothing asks for the day
   const absl::CivilDay today = DayOf(now_.wall);
   // Until midnight has passed by the slowest clock, yesterday's traffic still counts.
   const bool day_began = now_.Passed(StartOfDay(today));
@@ -119,8 +124,7 @@ void Judge::JudgeQuotas() {
     }
   }
   trying_ = false;
-  const Domain* domain = target_.domain;
-  if (domain != nullptr && domain->test && carries_traffic && input_.principal != Principal::kModeration) {
+  if (tests && carries_traffic && input_.principal != Principal::kModeration) {
     metered_ = true;
     const int64_t allowance = policy_.parameters().NumberAt("test_domain.bytes_per_day", domain->account, now_.wall);
     const Hash128 host = target_.host_hash;

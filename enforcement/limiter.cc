@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <new>
 #include <thread>
 
 #include "absl/numeric/bits.h"
@@ -82,17 +81,12 @@ int64_t TokenBucket::TicksOf(double cost) const {
   return cost == 1 ? ticks_of_one_ : CeilTicks(ticks_per_token_ * cost);
 }
 
-void Limiter::LineDeleter::operator()(Line* lines) const {
-  ::operator delete[](lines, std::align_val_t(alignof(Line)));
-}
-
-Limiter::Limiter(Options options) : leases_(options.leases), ledger_(options.ledger) {
-  table_lines_ = absl::bit_ceil(std::max<size_t>(options.cells, 2 * kLineCells)) / (2 * kLineCells);
-  const size_t bytes = 2 * table_lines_ * sizeof(Line);
-  auto* lines = static_cast<Line*>(::operator new[](bytes, std::align_val_t(alignof(Line))));
-  std::memset(static_cast<void*>(lines), 0, bytes);
-  lines_.reset(lines);
-}
+Limiter::Limiter(Options options)
+    : table_lines_(absl::bit_ceil(std::max<size_t>(options.cells, 2 * kLineCells)) / (2 * kLineCells)),
+      memory_(2 * table_lines_ * sizeof(Line)),
+      lines_(reinterpret_cast<Line*>(memory_.data())),
+      leases_(options.leases),
+      ledger_(options.ledger) {}
 
 Limiter::Cell* Limiter::Find(Hash128 key, Cell* seen) const {
   // Where the first line is not in the cache, the second comes along with it instead of after it.

@@ -22,7 +22,15 @@ void Target::Resolve(const CheckInput& input, const Policy& policy, absl::Time n
     host = canonical.ok() ? *canonical : input.host;
     host_hash = SubjectHash(SubjectKind::kHost, host);
     policy.PrefetchPermits(host_hash);
-    if (policy.FindDomain(host, host_hash, now, &domain_)) domain = &domain_;
+    if (!path.empty()) {
+      url_hash_ = SubjectHash(SubjectKind::kUrl, host, path);
+      policy.PrefetchFlags(url_hash_);
+    }
+    if (policy.FindDomain(host, host_hash, now, &domain_)) {
+      domain = &domain_;
+      domain_owner_hash_ = SubjectHash(SubjectKind::kAccount, domain_.account);
+      policy.PrefetchAccount(domain_owner_hash_);
+    }
   }
   if (bucket.empty()) {
     // A key that comes without its bucket is one of the host's: what is set on the object meets it all the same.
@@ -65,8 +73,10 @@ void Target::ResolveOwner(const CheckInput& input, const Policy& policy, absl::T
   if (owner.empty() && !bucket.empty()) {
     if (const absl::optional<Hash128> bound = policy.FindBucketOwner(bucket_hash, now)) {
       owner_hash = *bound;
-      // The name of one's own bucket's owner is at hand: no need to look for it.
-      owner = !requester.empty() && owner_hash == requester_hash ? requester : policy.AccountName(owner_hash);
+      // Nearly always the name is at hand: one's own bucket, or that of the host's owner.
+      owner = !requester.empty() && owner_hash == requester_hash      ? requester
+              : domain != nullptr && owner_hash == domain_owner_hash_ ? domain->account
+                                                                      : policy.AccountName(owner_hash);
       bucket_known = true;
       return;
     }
@@ -74,7 +84,9 @@ void Target::ResolveOwner(const CheckInput& input, const Policy& policy, absl::T
   if (owner.empty() && domain != nullptr) owner = domain->account;
   if (input.owner.empty() && input.bucket.empty() && input.host.empty()) owner = requester;
   if (owner.empty()) return;
-  owner_hash = owner == requester ? requester_hash : SubjectHash(SubjectKind::kAccount, owner);
+  owner_hash = owner == requester                              ? requester_hash
+               : domain != nullptr && owner == domain->account ? domain_owner_hash_
+                                                               : SubjectHash(SubjectKind::kAccount, owner);
 }
 
 void Target::ResolveCopySource(const CheckInput& input, const Policy& policy, absl::Time now) {
@@ -122,7 +134,7 @@ void Target::AddHashProbes(const CheckInput& input) {
 
 void Target::AddHostProbes(const Policy& policy) {
   Add(Via::kHost, SubjectKind::kHost, host_hash);
-  if (!path.empty()) Add(Via::kHost, SubjectKind::kUrl, SubjectHash(SubjectKind::kUrl, host, path));
+  if (!path.empty()) Add(Via::kHost, SubjectKind::kUrl, url_hash_);
   if (!policy.HasHostsBelow()) return;
   for (size_t dot = host.find('.'); dot != absl::string_view::npos; dot = host.find('.', dot + 1)) {
     Add(Via::kHost, SubjectKind::kHostsBelow, SubjectHash(SubjectKind::kHostsBelow, host.substr(dot + 1)));

@@ -67,6 +67,7 @@ class Target {
 
   static constexpr size_t kPathRoom = 1024;
   Domain domain_;
+  Hash128 url_hash_, domain_owner_hash_;  // of host and path; of the account that the host is bound to
   std::string host_buffer_, path_buffer_;
   char path_room_[kPathRoom];
 };
