@@ -25,6 +25,12 @@ class HpackWriter {
   void AppendGrpcContentType(std::string* out);  // content-type: application/grpc
   void AppendGrpcOk(std::string* out);           // grpc-status: 0
 
+  // The peer has both of our fields, and nothing about its table is to be told: a block of status 200 and content-type
+  // is kSettledHead, and one of grpc-status is kSettledTail, and neither changes anything here.
+  bool settled() const { return has_grpc_ok_ && wanted_bytes_ >= table_bytes_; }
+  static constexpr absl::string_view kSettledHead = "\x88\xbf";
+  static constexpr absl::string_view kSettledTail = "\xbe";
+
  private:
   // Both fields together, as the table counts them: 12 + 16 + 32 and 11 + 1 + 32.
   static constexpr uint32_t kOurFieldsBytes = 104;

@@ -143,12 +143,44 @@ void Http2Session::AnswerUnary(Stream* stream, absl::string_view message) {
   if (stream->deadline_ns <= now_ns_) {
     return FinishGrpc(stream, absl::DeadlineExceededError("the caller's deadline has passed"));
   }
+  if (hpack_.settled()) return AnswerInPlace(stream, message);
   answers_.assign(kMessagePrefixBytes, '\0');
   absl::Status status = stream->grpc->method->Call(message, {stream->trace_parent}, &answers_);
   if (!status.ok()) return FinishGrpc(stream, std::move(status));
   WritePrefix(0, &answers_);
   SendGrpcHeaders(stream);
   if (SendData(stream, answers_)) FinishGrpc(stream, absl::OkStatus());
+}
+
+void Http2Session::AnswerInPlace(Stream* stream, absl::string_view message) {
+  constexpr size_t kHeadBytes = kFrameHeaderBytes + HpackWriter::kSettledHead.size();
+  constexpr size_t kDataAt = kHeadBytes + kFrameHeaderBytes;
+  const size_t began = out_.size();
+  out_.append(kDataAt + kMessagePrefixBytes, '\0');
+  absl::Status status = stream->grpc->method->Call(message, {stream->trace_parent}, &out_);
+  const size_t size = out_.size() - began - kDataAt;
+  const int64_t room = std::min({send_window_, stream->send_window, int64_t{peer_frame_bytes_max_}});
+  if (!status.ok() || static_cast<int64_t>(size) > room) {
+    // Nothing of this was sent, and the peer's table is as it was.
+    answers_.assign(out_, began + kDataAt);
+    out_.resize(began);
+    if (!status.ok()) return FinishGrpc(stream, std::move(status));
+    WritePrefix(0, &answers_);
+    SendGrpcHeaders(stream);
+    if (SendData(stream, answers_)) FinishGrpc(stream, absl::OkStatus());
+    return;
+  }
+  send_window_ -= static_cast<int64_t>(size);
+  char* const head = &out_[began];
+  WriteFrameHeader(
+      {HpackWriter::kSettledHead.size(), static_cast<uint8_t>(FrameType::kHeaders), kEndHeaders, stream->id}, head);
+  HpackWriter::kSettledHead.copy(head + kFrameHeaderBytes, HpackWriter::kSettledHead.size());
+  WriteFrameHeader({static_cast<uint32_t>(size), static_cast<uint8_t>(FrameType::kData), 0, stream->id},
+                   head + kHeadBytes);
+  WritePrefix(began + kDataAt, &out_);
+  AppendFrameHeader(HpackWriter::kSettledTail.size(), FrameType::kHeaders, kEndHeaders | kEndStream, stream->id, &out_);
+  out_.append(HpackWriter::kSettledTail.data(), HpackWriter::kSettledTail.size());
+  CloseAnswered(stream);
 }
 
 void Http2Session::PumpStream(Stream* stream, absl::string_view data) {

@@ -81,6 +81,8 @@ class Http2Session final : public Session {
   void PumpStream(Stream* stream, absl::string_view data);
   void OnWatchBody(Stream* stream);
   void AnswerUnary(Stream* stream, absl::string_view message);
+  // The same where the answer's header blocks are known and change nothing: it is written where it is sent from.
+  void AnswerInPlace(Stream* stream, absl::string_view message);
   void AnswerHttp(Stream* stream, const RequestHead& head, absl::string_view body);
   void RefuseHttp(Stream* stream, int status);
   void SendHttpResponse(Stream* stream, bool with_body);

@@ -43,16 +43,27 @@ Stream* StreamTable::Add(uint32_t id) {
     spares_.pop_back();
   }
   stream->id = id;
-  last_ = stream.get();
-  streams_.emplace(id, std::move(stream));
-  return last_;
+  ++size_;
+  std::unique_ptr<Stream>& place = ring_[PlaceOf(id)];
+  if (place != nullptr) return (others_[id] = std::move(stream)).get();
+  place = std::move(stream);
+  return place.get();
+}
+
+Stream* StreamTable::FindAmongOthers(uint32_t id) {
+  const auto found = others_.find(id);
+  return found == others_.end() ? nullptr : found->second.get();
 }
 
 void StreamTable::Remove(Stream* stream) {
-  if (last_ == stream) last_ = nullptr;
-  const auto found = streams_.find(stream->id);
-  std::unique_ptr<Stream> removed = std::move(found->second);
-  streams_.erase(found);
+  --size_;
+  std::unique_ptr<Stream> removed = std::move(ring_[PlaceOf(stream->id)]);
+  if (removed.get() != stream) {
+    ring_[PlaceOf(stream->id)] = std::move(removed);
+    const auto found = others_.find(stream->id);
+    removed = std::move(found->second);
+    others_.erase(found);
+  }
   if (spares_.size() >= kSparesMax) return;
   removed->Reset();
   spares_.push_back(std::move(removed));
@@ -60,8 +71,8 @@ void StreamTable::Remove(Stream* stream) {
 
 std::vector<uint32_t> StreamTable::Ids() const {
   std::vector<uint32_t> ids;
-  ids.reserve(streams_.size());
-  for (const auto& [id, stream] : streams_) ids.push_back(id);
+  ids.reserve(size_);
+  ForEach([&](const Stream* stream) { ids.push_back(stream->id); });
   std::sort(ids.begin(), ids.end());
   return ids;
 }

@@ -2,6 +2,8 @@
 #ifndef SLUICE_SERVER_LISTEN_HTTP2_STREAM_H_
 #define SLUICE_SERVER_LISTEN_HTTP2_STREAM_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -52,33 +54,43 @@ struct Stream {
   void Reset();
 };
 
-// Streams by number. Those that are over are kept for the next ones, for their memory.
+// Streams by number. A caller counts its streams up, so that those that are open lie close together: each has its place
+// in a ring by its number, and only one whose place is taken goes into a hash table. Those that are over are kept for
+// the next ones, for their memory.
 class StreamTable {
  public:
   // Null where it is not open.
   Stream* Find(uint32_t id) {
-    if (last_ != nullptr && last_->id == id) return last_;
-    const auto found = streams_.find(id);
-    return found == streams_.end() ? nullptr : (last_ = found->second.get());
+    Stream* const near = ring_[PlaceOf(id)].get();
+    if (near != nullptr && near->id == id) return near;
+    return others_.empty() ? nullptr : FindAmongOthers(id);
   }
   // REQUIRES: not there.
   Stream* Add(uint32_t id);
   void Remove(Stream* stream);
-  size_t size() const { return streams_.size(); }
+  size_t size() const { return size_; }
 
   // Of all that are open, in no order. `use` must not add or remove any.
   template <typename Use>
-  void ForEach(const Use& use) {
-    for (const auto& [id, stream] : streams_) use(stream.get());
+  void ForEach(const Use& use) const {
+    for (const auto& stream : ring_) {
+      if (stream != nullptr) use(stream.get());
+    }
+    for (const auto& [id, stream] : others_) use(stream.get());
   }
   // Their numbers, ascending: for whoever adds or removes on the way.
   std::vector<uint32_t> Ids() const;
 
  private:
+  static constexpr size_t kRing = 128;  // a kilobyte a connection
   static constexpr size_t kSparesMax = 128;
-  absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> streams_;
+  static size_t PlaceOf(uint32_t id) { return id / 2 % kRing; }
+  Stream* FindAmongOthers(uint32_t id);
+
+  std::array<std::unique_ptr<Stream>, kRing> ring_;
+  absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> others_;
   std::vector<std::unique_ptr<Stream>> spares_;
-  Stream* last_ = nullptr;
+  size_t size_ = 0;
 };
 
 }  // namespace sluice::http2
