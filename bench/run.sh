@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs both benchmarks, prints a table each, and writes every figure to FOLDER_OF_PROGRAMS/../bench-results.json.
+# Runs the benchmarks, prints a table each, and writes every figure to FOLDER_OF_PROGRAMS/../bench-results.json.
 #
 #   bench/run.sh FOLDER_OF_PROGRAMS [--short | --scale full]
 #
 # --short: a small policy, a moment each, for the tests: the figures say nothing, the answers are checked all the same.
-# --scale full: the index with 10 million accounts and 100 million flags instead of 1 and 10; takes half an hour, 60 GB of
-# disk and 16 GB of memory.
+# By default the index and the listener stand on 1 million accounts and 10 million flags. --scale full: the index on 10 and
+# 100 million; takes half an hour, 60 GB of disk and 16 GB of memory.
 # Exit code 0 where every answer was the one it must be, else 1. How fast anything was never fails a run.
 set -euo pipefail
 
@@ -30,11 +30,13 @@ if [[ $mode == --short ]]; then
   results=$programs/../bench-results-short.json
   engine=(--accounts 1000 --buckets 2000 --flags 10000 --benchmark_min_time=0.005)
   grpc=(--accounts 1000 --buckets 2000 --flags 10000 --rounds 1 --seconds 0.2)
+  wire=(--accounts 1000 --buckets 2000 --flags 10000 --rounds 1 --seconds 0.1)
 else
   results=$programs/../bench-results.json
   # Repetitions in random order: a machine that grows slower meets all alike.
   engine=(--benchmark_min_time=0.2 --benchmark_repetitions=7 --benchmark_enable_random_interleaving=true)
   grpc=()
+  wire=(--accounts 1000000 --buckets 1000000 --flags 10000000)
 fi
 
 commit=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
@@ -56,6 +58,9 @@ printf '\nThe index, in process\n'
 printf '\nCheck over gRPC, beside an empty echo service\n'
 "$programs/sluice_grpc_bench" "${grpc[@]}" --json "$work/grpc.json" || failed=1
 
+printf '\nThe listener, beside gRPC C++, a ping-pong of bytes and nginx\n'
+"$programs/sluice_wire_bench" "${wire[@]}" --json "$work/wire.json" --goals "$work/goals" || failed=1
+
 printf '\nGoals\n'
 touch "$work/goals"
 /usr/bin/python3 "$root/bench/goals.py" "$work/goals"
@@ -68,6 +73,8 @@ json_text() { sed 's/\\/\\\\/g; s/"/\\"/g' <<<"$1"; }
   printf ', "goals": ['
   paste -sd, "$work/goals"
   printf ']'
+  printf ', "wire": '
+  cat "$work/wire.json" 2>/dev/null || printf 'null\n'
   printf ', "grpc": '
   cat "$work/grpc.json" 2>/dev/null || printf 'null\n'
   printf '}\n'
