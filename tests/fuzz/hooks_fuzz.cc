@@ -1,5 +1,6 @@
-// The bodies of hooks: JSON of Ceph RGW, MinIO and SRS, and nginx-rtmp's form. The first byte chooses. Without a policy
-// nothing may be allowed, and RGW gets a literal boolean whatever it sent.
+// The bodies of hooks: JSON of Ceph RGW, MinIO and SRS, nginx-rtmp's form, and the contract's JSON of /v1/check and
+// /v1/report. The first byte chooses. Without a policy nothing may be allowed, and RGW gets a literal boolean whatever
+// it sent.
 #include <string>
 
 #include "server/doors/ceph_rgw_door.h"
@@ -35,6 +36,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     default:
       sluice::CheckDoor(&checker).Check(request, &response);
       Require(response.status == 400 || response.body.find("VERDICT_DENY") != std::string::npos);
+      response.Clear();
+      sluice::CheckDoor(&checker).Report(request, &response);
+      Require(response.status == 200 || response.status == 400);
       break;
   }
   return 0;

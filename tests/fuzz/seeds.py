@@ -66,6 +66,18 @@ def main():
                                  struct.pack("<IIQQ", 0xBEEFC0DE, 1, 0, 1 << 20) + table + table + struct.pack("<QQ", 2, number)
                                  ).ljust(4096, b"\0")
     write("pages", empty=root(0, 0) + root(1, 1) + bytes(4096), cut=root(0, 0), none=bytes(8192))
+    # CheckRequest and RateLimitRequest of Envoy; the first byte says which.
+    http = (field(1, b"42") + field(2, b"GET") + field(3, field(1, b"accept") + field(2, b"*/*")) + field(4, b"/b1/k?x=1") +
+            field(5, b"s3.example.cn") + b"\x48\x05" + field(13, field(1, field(1, b"x-request-id") + field(3, b"r"))))
+    peer = field(1, field(1, field(1, field(2, b"203.0.113.9") + b"\x18\x01")))
+    extensions = b"".join(field(10, field(1, name) + field(2, value)) for name, value in (
+        (b"profile", b"s3-path"), (b"account", b"u1"), (b"operation", b"DOWNLOAD"), (b"region", b"cn")))
+    entries = lambda *pairs: b"".join(field(1, field(1, key) + field(2, value)) for key, value in pairs)  # noqa: E731
+    look = field(2, entries((b"bucket", b"b1"), (b"path", b"/k?x"), (b"method", b"GET"), (b"generic_key", b"x")) + field(3, b""))
+    used = field(2, entries((b"usage", b"bytes_out"), (b"host", b"www.example.cn")) + field(3, b"\x08\x80\x94\xeb\xdc\x03"))
+    write("envoy", check=b"\0" + field(1, peer + field(4, field(2, http))), bare=b"\0",
+          extended=b"\0" + field(1, field(4, field(2, http)) + extensions), rates=b"\1" + field(1, b"sluice") + look + used + b"\x18\x02",
+          one=b"\1" + field(2, entries((b"account", b"u1"), (b"operation", b"UPLOAD"), (b"remote_address", b"::1"))))
 
 
 if __name__ == "__main__":
