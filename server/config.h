@@ -31,7 +31,8 @@ struct DoorsConfig {
   absl::optional<ListenAddress> spoe;  // HAProxy's SPOE; nothing = off
   std::string profile, fallback;       // "cdn", ...; fallback "" = off
   std::vector<std::string> domains;    // canonical
-  std::string requester_header, owner_header, bucket_header, key_header, operation_header;  // in lower case
+  // Names of headers, in lower case.
+  std::string requester_header, owner_header, bucket_header, key_header, operation_header, host_header, address_header;
   bool requester_from_access_key = false;
   int64_t forwarded_hops = 0;
   bool merge_slashes = false;

@@ -36,6 +36,8 @@ absl::StatusOr<DoorOptions> ReadDoorOptions(const DoorsConfig& config) {
   options.mapping.bucket_header = config.bucket_header;
   options.mapping.key_header = config.key_header;
   options.mapping.operation_header = config.operation_header;
+  options.mapping.host_header = config.host_header;
+  options.mapping.address_header = config.address_header;
   options.mapping.requester_from_access_key = config.requester_from_access_key;
   options.mapping.forwarded_hops = static_cast<int>(config.forwarded_hops);
   options.mapping.merge_slashes = config.merge_slashes;

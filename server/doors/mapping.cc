@@ -135,7 +135,8 @@ absl::Status Map(const MappingOptions& options, Profile profile, const GatewayRe
   input.dialect = DialectOf(profile);
   input.request_id = request.Header("x-request-id").substr(0, kIdBytesMax);
   input.trace_parent = request.Header("traceparent");
-  input.client_ip = request.client_ip;
+  const absl::string_view address = request.Header(options.address_header);
+  input.client_ip = address.empty() ? request.client_ip : address;
 
   const absl::optional<UrlParts> url = SplitTarget(request.target);
   if (!url) {
@@ -143,7 +144,8 @@ absl::Status Map(const MappingOptions& options, Profile profile, const GatewayRe
                   request.target.substr(0, request.target.find('?')));
   }
   // The host as the engine would write it: what it cannot write, nobody may be asked for.
-  const absl::string_view said_host = url->host.empty() ? request.host : url->host;
+  absl::string_view said_host = request.Header(options.host_header);
+  if (said_host.empty()) said_host = url->host.empty() ? request.host : url->host;
   absl::string_view host;
   if (!said_host.empty()) {
     const absl::StatusOr<absl::string_view> canonical = CanonicalHost(said_host, &mapped->host);

@@ -40,6 +40,8 @@ struct MappingOptions {
   std::string bucket_header;
   std::string key_header;
   std::string operation_header;  // a word of the contract: "DOWNLOAD"
+  std::string host_header;       // the host that was asked for, in place of what the door takes for it
+  std::string address_header;    // the client's address, in place of what the door takes for it
   // Without requester_header: whether the access key in a signature is the name of the account.
   bool requester_from_access_key = false;
   // Which address of X-Forwarded-For is the client's, from the right: how many proxies before Sluice add to it.

@@ -211,6 +211,17 @@ TEST_F(MappingTest, TrustedHeadersOnlyWhereTheyAreNamed) {
   EXPECT_FALSE(Try(Profile::kS3Path, {"GET", "/b1/k", "", {{"x-op", "NONSENSE"}}}).ok());
 }
 
+TEST_F(MappingTest, HostAndAddressInHeadersOfTheirOwn) {
+  const Asked asked = {
+      "GET", "/k", "proxy.example.cn", {{"x-host", "WWW.example.cn:80"}, {"x-address", "203.0.113.7"}}};
+  EXPECT_EQ(Mapped(Profile::kCdn, asked).host, "proxy.example.cn");
+  options_.host_header = "x-host";
+  options_.address_header = "x-address";
+  EXPECT_EQ(Mapped(Profile::kCdn, asked).host, "www.example.cn");
+  EXPECT_EQ(Mapped(Profile::kCdn, asked).client_ip, "203.0.113.7");
+  EXPECT_EQ(Mapped(Profile::kCdn, {"GET", "/k", "proxy.example.cn"}).host, "proxy.example.cn");
+}
+
 TEST(Url, ForwardedAddressCountsFromTheRight) {
   EXPECT_EQ(ForwardedAddress("1.1.1.1, 2.2.2.2", 1), "2.2.2.2");
   EXPECT_EQ(ForwardedAddress("1.1.1.1, 2.2.2.2", 2), "1.1.1.1");
