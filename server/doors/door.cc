@@ -1,5 +1,7 @@
 #include "server/doors/door.h"
 
+#include "absl/strings/str_cat.h"
+
 namespace sluice {
 
 absl::Status MapAndCheck(const DoorOptions& options, Profile profile, const GatewayRequest& request, Door door,
@@ -12,6 +14,13 @@ absl::Status MapAndCheck(const DoorOptions& options, Profile profile, const Gate
   mapped->input.region = options.region;
   mapped->input.tell_rate = true;
   return checker->Check(mapped->input, decision);
+}
+
+absl::Status ReadDescription(const HttpRequest& request, absl::string_view header, absl::string_view* value) {
+  *value = request.Header(header);
+  if (!value->empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("header ", header, ": wanted what the client asked its gateway for, got no such header"));
 }
 
 bool SameSecret(absl::string_view a, absl::string_view b) {

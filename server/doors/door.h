@@ -30,6 +30,10 @@ struct DoorOptions {
 absl::Status MapAndCheck(const DoorOptions& options, Profile profile, const GatewayRequest& request, Door door,
                          Checker* checker, MappedCheck* mapped, Decision* decision);
 
+// The header in which a gateway says what it was asked. INVALID_ARGUMENT, naming it, where there is none: a gateway
+// that is not told to send it would else be told of a target or method that nobody sees.
+absl::Status ReadDescription(const HttpRequest& request, absl::string_view header, absl::string_view* value);
+
 // Takes the time of an honest comparison whatever the texts share.
 bool SameSecret(absl::string_view a, absl::string_view b);
 

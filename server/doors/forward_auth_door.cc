@@ -7,8 +7,13 @@ namespace sluice {
 
 void ForwardAuthDoor::Answer(Profile profile, const HttpRequest& request, HttpResponse* response) {
   GatewayRequest original;
-  original.method = request.Header("x-forwarded-method");
-  original.target = request.Header("x-forwarded-uri");
+  absl::Status status = ReadDescription(request, "x-forwarded-method", &original.method);
+  status.Update(ReadDescription(request, "x-forwarded-uri", &original.target));
+  if (!status.ok()) {
+    checker_->OnUnreadable();
+    RenderUnmapped(status, response);
+    return;
+  }
   original.host = request.Header("x-forwarded-host");
   original.client_ip = ForwardedAddress(request.Header("x-forwarded-for"), options_->mapping.forwarded_hops);
   original.headers = request.headers;

@@ -6,14 +6,18 @@ namespace sluice {
 
 void NginxDoor::Answer(Profile profile, const HttpRequest& request, HttpResponse* response) {
   GatewayRequest original;
-  original.method = request.Header("x-original-method");
-  original.target = request.Header("x-original-uri");
+  absl::Status status = ReadDescription(request, "x-original-method", &original.method);
+  status.Update(ReadDescription(request, "x-original-uri", &original.target));
   original.host = request.Header("x-original-host");
   original.client_ip = request.Header("x-real-ip");
   original.headers = request.headers;
   MappedCheck mapped;
   Decision decision;
-  const absl::Status status = MapAndCheck(*options_, profile, original, Door::kNginx, checker_, &mapped, &decision);
+  if (status.ok()) {
+    status = MapAndCheck(*options_, profile, original, Door::kNginx, checker_, &mapped, &decision);
+  } else {
+    checker_->OnUnreadable();
+  }
   if (!status.ok()) {
     response->status = 403;
     AddHeader(response, "X-Sluice-Verdict", "DENY");

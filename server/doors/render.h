@@ -40,9 +40,9 @@ std::string RenderBody(const Decision& decision, Dialect dialect, absl::string_v
 void AddClientHeaders(const RenderOptions& options, const Decision& decision,
                       std::vector<std::pair<std::string, std::string>>* headers);
 
-// X-Sluice-Verdict, -Reason, -Clause, -Status, -Code, -Rate (bytes a second, empty = unshaped), -Warning,
-// -Recheck-After (seconds), -Revision. Every one is always there, an empty value where there is nothing to say: Caddy
-// writes its own placeholder where a header that it is told to copy is missing.
+// X-Sluice-Verdict, -Reason, -Clause, -Status, -Code, -Message, -Rate (bytes a second, empty = unshaped), -Warning,
+// -Recheck-After (seconds), -Lease, -Revision. Every one is always there, an empty value where there is nothing to say:
+// Caddy writes its own placeholder where a header that it is told to copy is missing.
 void AddGatewayHeaders(const Decision& decision, HttpResponse* response);
 
 // What could not be mapped: a status of its own, with a body that says why.

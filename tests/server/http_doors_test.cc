@@ -1,4 +1,5 @@
 // The doors that answer a proxy: nginx's auth_request, forward auth, and the JSON of sluice.v1.
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/doors/check_door.h"
@@ -100,6 +101,23 @@ TEST_F(HttpDoorsTest, NginxIsToldThatARequestCannotBeMapped) {
   EXPECT_EQ(HeaderOf(response, "X-Sluice-Status"), "400");
   EXPECT_EQ(HeaderOf(response, "X-Sluice-Reason"), "UNMAPPED");
   EXPECT_THAT(node_.metrics().Text(), HasSubstr("sluice_checks_malformed_total 1"));
+  // Of its description it is told what is missing.
+  EXPECT_EQ(HeaderOf(response, "X-Sluice-Message"),
+            "header x-original-uri: wanted what the client asked its gateway for, got no such header");
+}
+
+// A gateway that is told to copy a header finds it: none is missing, of an allow or of a refusal.
+TEST_F(HttpDoorsTest, EveryGatewayHeaderIsAlwaysThere) {
+  node_.Apply(Withhold{"u4"});  // a download is allowed with a warning
+  for (const char* target : {"/b1/k", "/b2/k", "/b4/k"}) {
+    const HttpResponse response = Nginx(target);
+    for (const char* name : {"Verdict", "Reason", "Clause", "Status", "Code", "Message", "Rate", "Warning",
+                             "Recheck-After", "Lease", "Revision"}) {
+      EXPECT_NE(HeaderOf(response, absl::StrCat("X-Sluice-", name)), "(none)") << target << name;
+    }
+  }
+  EXPECT_THAT(HeaderOf(Nginx("/b2/k"), "X-Sluice-Message"), Not(testing::IsEmpty()));
+  EXPECT_GT(std::stoll(HeaderOf(Nginx("/b1/k"), "X-Sluice-Revision")), 0);
 }
 
 TEST_F(HttpDoorsTest, ForwardAuthAnswersTheClientInItsDialect) {
@@ -142,7 +160,7 @@ TEST_F(HttpDoorsTest, ForwardAuthAnswersTheClientInItsDialect) {
 TEST_F(HttpDoorsTest, ARequestWithoutItsDescriptionIsNeverAllowed) {
   for (const std::vector<HttpHeader>& headers :
        {std::vector<HttpHeader>{}, std::vector<HttpHeader>{{"x-forwarded-uri", "/b1/k"}},
-        std::vector<HttpHeader>{{"x-forwarded-method", "GET"}},
+        std::vector<HttpHeader>{{"x-forwarded-method", "GET"}}, std::vector<HttpHeader>{{"x-forwarded-uri", ""}},
         std::vector<HttpHeader>{
             {"x-forwarded-method", "GET"}, {"x-forwarded-uri", "/b1/k"}, {"x-forwarded-for", "x"}}}) {
     HttpResponse response;
