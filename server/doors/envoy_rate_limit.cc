@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "enforcement/names.h"
 #include "envoy/service/ratelimit/v3/rls.pb.h"
 #include "server/doors/envoy_metadata.h"
 #include "server/doors/url.h"
@@ -159,6 +160,7 @@ absl::Status EnvoyRateLimit::Call(absl::string_view request, const CallContext& 
     rls::RateLimitResponse::DescriptorStatus* const status = answer->add_statuses();
     if (asked[i].usage) {
       UsageInput usage{input.owner, input.bucket, input.key, input.host, input.client_ip};
+      if (usage.key.empty() && !input.path.empty()) usage.key = KeyOfPath(input.path, &asked[i].mapped.key);
       usage.operation = input.operation;
       (asked[i].inward ? usage.bytes_in : usage.bytes_out) = static_cast<int64_t>(std::min(asked[i].hits, kAddendMax));
       if (absl::Status charged = checker_->Report({}, {usage}); !charged.ok()) return charged;

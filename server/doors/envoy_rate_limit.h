@@ -7,7 +7,8 @@
 //
 // Hits: 1 asks and spends. 0, which only a descriptor can say, looks and spends nothing. More than 1, or an entry
 // "usage" (bytes_out or bytes_in), is what a stream turned out to use: it is charged as bytes and always answered OK,
-// as after apply_on_stream_done nobody waits for the answer.
+// as after apply_on_stream_done nobody waits for the answer. With a host, the path of a usage is its key. A
+// descriptor's own limit is not heeded.
 #ifndef SLUICE_SERVER_DOORS_ENVOY_RATE_LIMIT_H_
 #define SLUICE_SERVER_DOORS_ENVOY_RATE_LIMIT_H_
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "enforcement/names.h"
 #include "server/doors/url.h"
 
 namespace sluice {
@@ -109,6 +110,7 @@ void SpoeDoor::Check(const Arguments& arguments, std::string* actions) {
     Override(arguments.key, &input.key);
     input.region = options_->region;
     input.door = Door::kHaproxy;
+    input.tell_rate = true;
     status = checker_->Check(input, &decision);
   } else {
     checker_->OnUnreadable();
@@ -130,6 +132,15 @@ void SpoeDoor::Check(const Arguments& arguments, std::string* actions) {
   if (decision.shape_bytes_per_second > 0) {
     AppendSpopSet(kScope, "rate", decision.shape_bytes_per_second, actions);
   }
+  std::vector<std::pair<std::string, std::string>> client_headers;
+  AddClientHeaders(options_->render, decision, &client_headers);
+  for (const auto& [name, value] : client_headers) {
+    const absl::string_view variable = name == "Link"               ? "link"
+                                       : name == "RateLimit"        ? "ratelimit"
+                                       : name == "RateLimit-Policy" ? "ratelimit_policy"
+                                                                    : "";
+    if (!variable.empty()) AppendSpopSet(kScope, variable, absl::string_view(value), actions);
+  }
   if (allowed) return;
   AppendSpopSet(kScope, "status", int64_t{decision.http.status}, actions);
   AppendSpopSet(kScope, "code", decision.http.code, actions);
@@ -142,17 +153,16 @@ void SpoeDoor::Check(const Arguments& arguments, std::string* actions) {
   if (const int64_t seconds = RetryAfterSeconds(decision); seconds > 0) {
     AppendSpopSet(kScope, "retry_after", seconds, actions);
   }
-  std::vector<std::pair<std::string, std::string>> client_headers;
-  AddClientHeaders(options_->render, decision, &client_headers);
-  for (const auto& [name, value] : client_headers) {
-    if (name == "Link") AppendSpopSet(kScope, "link", absl::string_view(value), actions);
-  }
 }
 
 void SpoeDoor::Report(const Arguments& arguments) {
   CheckInput named;  // for its operation
   const bool known = MapOperation(arguments.operation, &named);
   UsageInput usage{arguments.account, arguments.bucket, arguments.key, arguments.host, arguments.src};
+  std::string decoded;
+  if (usage.key.empty() && !arguments.path.empty()) {
+    if (const absl::optional<UrlParts> url = SplitTarget(arguments.path)) usage.key = KeyOfPath(url->path, &decoded);
+  }
   usage.operation = known && !arguments.operation.empty() ? named.operation : Operation::kPublicRead;
   usage.bytes_in = std::max<int64_t>(arguments.bytes_in, 0);
   usage.bytes_out = std::max<int64_t>(arguments.bytes_out, 0);

@@ -3,8 +3,10 @@
 // Message "check" asks. Arguments: method, path (with its query), host, src; and where there are any: profile,
 // request_id, account, requester, bucket, key, operation (a word of the contract), and headers (req.hdrs), from which a
 // signature is seen. The answer is variables of the transaction: allowed (bool), verdict, reason, clause, status,
-// retry_after (seconds), rate (bytes a second; absent = unshaped), code, body, content_type, link.
-// Message "report" charges usage: host, path, bucket, key, src, operation, bytes_in, bytes_out. It answers nothing.
+// retry_after (seconds), rate (bytes a second; absent = unshaped), code, body, content_type, link; and of an allow too
+// ratelimit and ratelimit_policy, the values of the response fields of these names.
+// Message "report" charges usage: host, path (of a download domain: the key), bucket, key, src, account, operation,
+// bytes_in, bytes_out. It answers nothing.
 //
 // What cannot be mapped is answered with allowed=false, status 400 and reason UNMAPPED, like any refusal.
 #ifndef SLUICE_SERVER_DOORS_SPOE_DOOR_H_

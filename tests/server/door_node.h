@@ -56,6 +56,19 @@ inline void ApplyDoorPolicy(TestNode* node) {
   node->Apply(pace);
 }
 
+// A thousand bytes a second of one object.
+inline SetLimit LimitOfOneObject(const std::string& bucket, const std::string& key) {
+  SetLimit limit;
+  limit.limit_id = "one-object";
+  limit.level = Level::kContract;
+  limit.scope = LimitScope::kObject;
+  limit.subject.bucket = bucket;
+  limit.subject.key = key;
+  limit.dimension = Dimension::kBytesOut;
+  limit.rate = 1000;
+  return limit;
+}
+
 class DoorTest : public testing::Test {
  protected:
   DoorTest() {

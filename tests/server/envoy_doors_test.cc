@@ -202,6 +202,25 @@ TEST_F(EnvoyDoorsTest, AddendsAreBytesAndNeverRefused) {
   EXPECT_EQ(Limit({{"usage", "bytes_out"}, {"bucket", "b1"}}, 1)->overall_code(), rls::RateLimitResponse::OK);
 }
 
+TEST_F(EnvoyDoorsTest, AddendsNameAnObjectByThePathOfItsHost) {
+  node_.Apply(LimitOfOneObject("b1", "a b"));
+  const Entries about = {{"host", "www.example.cn"}, {"path", "/a%20b?x=1"}};
+  EXPECT_EQ(Limit(about)->overall_code(), rls::RateLimitResponse::OK);
+  EXPECT_EQ(Limit(about, 5000)->overall_code(), rls::RateLimitResponse::OK);
+  EXPECT_EQ(Limit(about)->overall_code(), rls::RateLimitResponse::OVER_LIMIT);
+  EXPECT_EQ(Limit({{"host", "www.example.cn"}, {"path", "/k"}})->overall_code(), rls::RateLimitResponse::OK);
+}
+
+// Both services answer from one state.
+TEST_F(EnvoyDoorsTest, WhatOneServiceSpendsTheOtherHasNot) {
+  const Entries about = {{"bucket", "b3"}, {"key", "k"}};
+  EXPECT_EQ(Limit(about)->overall_code(), rls::RateLimitResponse::OK);
+  EXPECT_EQ(Authorize(Get("/b3/k")).status().code(), 8);
+  node_.clock().Advance(absl::Seconds(4));
+  EXPECT_EQ(Authorize(Get("/b3/k")).status().code(), 0);
+  EXPECT_EQ(Limit(about)->overall_code(), rls::RateLimitResponse::OVER_LIMIT);
+}
+
 TEST_F(EnvoyDoorsTest, OverLimitWhereAnyDescriptorIs) {
   rls::RateLimitRequest request;
   AddDescriptor(&request, {{"bucket", "b1"}});

@@ -125,7 +125,10 @@ TEST_F(SpopAgentTest, GreetsAndAnswers) {
   EXPECT_EQ(ordered["status"], "451");
   EXPECT_THAT(ordered["link"], testing::HasSubstr("blocked-by"));
   EXPECT_EQ(Check("/b3/k")["allowed"], "true");
-  EXPECT_EQ(Check("/b3/k")["retry_after"], "4");
+  Variables throttled = Check("/b3/k");
+  EXPECT_EQ(throttled["retry_after"], "4");
+  EXPECT_EQ(throttled["ratelimit_policy"], "\"requests\";q=1;w=4");
+  EXPECT_EQ(throttled["ratelimit"], "\"requests\";r=0;t=4");
   EXPECT_EQ(Check("/b4/k")["rate"], "1000");
   Variables unmapped = Check("/b1/k", "BREW");
   EXPECT_EQ(unmapped["allowed"], "false");
@@ -173,6 +176,22 @@ TEST_F(SpopAgentTest, ReportsCharge) {
   AppendSpopFrame(SpopType::kNotify, 1, 1, payload, &frame);
   EXPECT_EQ(Send(frame)[0].payload, "");
   EXPECT_EQ(Check("/b1/k")["allowed"], "false");
+}
+
+TEST_F(SpopAgentTest, ReportsNameAnObjectByThePathOfItsHost) {
+  node_.Apply(LimitOfOneObject("b1", "a b"));
+  Send(Hello());
+  EXPECT_EQ(Check("/b1/a%20b")["allowed"], "true");
+  std::string payload, frame;
+  AppendSpopText("report", &payload);
+  payload.push_back(3);
+  AppendSpopEntry("host", "www.example.cn", &payload);
+  AppendSpopEntry("path", "/a%20b?x=1", &payload);
+  AppendSpopEntry("bytes_out", uint32_t{5000}, &payload);
+  AppendSpopFrame(SpopType::kNotify, 1, 1, payload, &frame);
+  EXPECT_EQ(Send(frame)[0].payload, "");
+  EXPECT_EQ(Check("/b1/a%20b")["allowed"], "false");
+  EXPECT_EQ(Check("/b1/k")["allowed"], "true");
 }
 
 TEST_F(SpopAgentTest, RefusesWhatIsNotTheProtocol) {
