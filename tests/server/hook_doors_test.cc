@@ -24,7 +24,11 @@ using ::testing::Not;
 constexpr char kTrue[] = "{\"result\":true}";
 constexpr char kFalse[] = "{\"result\":false}";
 
-// The bodies of the requests that a radosgw 16.2.15 sent, as s3cmd made it.
+// What a radosgw 16.2.15 was asked when it sent these: the first five by s3cmd, the others by plain requests of S3.
+constexpr const char* kCaptures[] = {"put",    "get",       "list", "delete",      "anonget",      "list_buckets",
+                                     "create", "multipart", "copy", "delete_many", "delete_bucket"};
+
+// The bodies of its requests.
 std::vector<std::string> Captured(const std::string& name) {
   std::ifstream file(std::string(SLUICE_SOURCE_DIR) + "/tests/server/testdata/rgw/" + name + ".json");
   std::stringstream text;
@@ -94,17 +98,20 @@ class HookDoorsTest : public DoorTest {
 };
 
 TEST_F(HookDoorsTest, RgwCapturesAreAllowedWhileTheAccountIsGood) {
-  for (const char* name : {"put", "get", "list", "delete", "anonget"}) {
-    for (const std::string& body : Captured(name)) EXPECT_EQ(Rgw(body), kTrue) << name;
+  for (const char* name : kCaptures) {
+    const std::vector<std::string> bodies = Captured(name);
+    EXPECT_FALSE(bodies.empty()) << name;
+    for (const std::string& body : bodies) EXPECT_EQ(Rgw(body), kTrue) << name;
   }
 }
 
 TEST_F(HookDoorsTest, RgwCapturesOfAFrozenAccountAreRefusedButForManagement) {
   node_.Apply(Freeze{"alice"});
-  for (const char* name : {"put", "get", "list", "delete", "anonget"}) {
+  for (const char* name : kCaptures) {
     for (const std::string& body : Captured(name)) {
-      const bool location = body.find("\"params\":\"location\"") != std::string::npos;
-      EXPECT_EQ(Rgw(body), location ? kTrue : kFalse) << name << body;
+      const bool management =
+          body.find("\"params\":\"location\"") != std::string::npos || std::string(name) == "list_buckets";
+      EXPECT_EQ(Rgw(body), management ? kTrue : kFalse) << name << body;
     }
   }
 }
@@ -134,6 +141,24 @@ TEST_F(HookDoorsTest, RgwAlwaysGetsALiteralBoolean) {
             kTrue);
   EXPECT_EQ(Rgw(R"({"input":{"method":"PUT","relative_uri":"/new","params":"","user_info":{"user_id":"u2"}}})"),
             kFalse);
+}
+
+TEST_F(HookDoorsTest, RgwBucketsBelowATenantAndAccounts) {
+  node_.Apply(Paid{"acme$bob"});
+  node_.Apply(BindBucket{"acme:bkt", "acme$bob", "cn"});
+  const auto read = [this](const std::string& bucket, const std::string& user) {
+    return Rgw(R"({"input":{"method":"GET","relative_uri":"/acme:bkt/k","params":"","object_name":"k","user_info":)" +
+               user + R"(,"bucket_info":{"bucket":)" + bucket + R"(,"owner":"acme$bob"}}})");
+  };
+  const std::string tenant = R"({"name":"bkt","tenant":"acme"})";
+  EXPECT_EQ(read(tenant, R"({"user_id":"acme$bob","type":"rgw"})"), kTrue);
+  // Newer releases name the account of a user, who is judged by it.
+  EXPECT_EQ(read(tenant, R"({"user_id":"carol","account_id":"u2","type":"rgw"})"), kFalse);
+  node_.Apply(Freeze{"acme$bob"});
+  EXPECT_EQ(read(tenant, R"({"user_id":"alice","type":"rgw"})"), kFalse);
+  EXPECT_EQ(Rgw(R"({"input":{"method":"GET","relative_uri":"/bkt/k","params":"","object_name":"k","user_info":)"
+                R"({"user_id":"alice"},"bucket_info":{"bucket":{"name":"bkt","tenant":""},"owner":"alice"}}})"),
+            kTrue);
 }
 
 TEST_F(HookDoorsTest, RgwMustKnowTheToken) {
@@ -207,7 +232,7 @@ TEST_F(HookDoorsTest, SrsHooks) {
 // What the hooks carry in secret is nowhere behind them: not in answers, metrics or the log of decisions.
 TEST_F(HookDoorsTest, SecretsAreDropped) {
   std::string everything;
-  for (const char* name : {"put", "get", "list", "delete", "anonget"}) {
+  for (const char* name : kCaptures) {
     for (const std::string& body : Captured(name)) {
       if (std::string(name) != "anonget") {
         ASSERT_THAT(body, HasSubstr("FAKE-SECRET-KEY-OF-ALICE"));
