@@ -38,8 +38,8 @@ core.register_action("sluice", { "http-req" }, function(txn, profile, away)
     local reply = txn:reply()
     if refused then
         reply:set_status(answer.status)
-        for _, name in ipairs({ "content-type", "retry-after", "link", "cache-control", "x-amz-request-id", "x-reqid",
-                                "x-request-id" }) do
+        for _, name in ipairs({ "content-type", "retry-after", "link", "cache-control", "ratelimit", "ratelimit-policy",
+                                "x-amz-request-id", "x-reqid", "x-request-id" }) do
             local values = answer.headers[name]
             if values then reply:add_header(name, values[0]) end
         end

@@ -40,13 +40,14 @@ class Origin:
     def __init__(self):
         origin = self
         self.paths = []
+        self.bodies = []  # how many bytes came with each
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def answer(self):
                 length = int(self.headers.get("Content-Length") or 0)
-                self.rfile.read(length)
+                origin.bodies.append(len(self.rfile.read(length)))
                 origin.paths.append(self.path)
                 body = b"x" * BIG_BYTES if self.path.endswith("/big") else f"served {self.path}\n".encode()
                 self.send_response(200)
@@ -61,6 +62,7 @@ class Origin:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *arguments: None  # a gateway that ends resets its connections
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
@@ -79,12 +81,12 @@ class Answer:
         self.seconds = seconds
 
 
-def ask(port, path, host="www.example.cn", method="GET", headers=None, timeout=DEADLINE_SECONDS):
+def ask(port, path, host="www.example.cn", method="GET", headers=None, body=None, timeout=DEADLINE_SECONDS):
     """One request to a gateway, over a connection of its own."""
     started = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request(method, path, headers={"Host": host, **(headers or {})})
+        connection.request(method, path, body=body, headers={"Host": host, **(headers or {})})
         response = connection.getresponse()
         body = response.read()
         return Answer(response, body, time.monotonic() - started)
@@ -117,6 +119,16 @@ def gateway_policy():
             subject=policy_pb2.Subject(account="u4"), dimension=policy_pb2.DIMENSION_BYTES_OUT, rate=200_000,
             shape=True)))
     return events
+
+
+def byte_limit():
+    """1,000 bytes a second of u1: after /big a debt that lasts."""
+    return policy_pb2.PolicyEvent(
+        role=check_pb2.ROLE_BILLING,
+        set_limit=policy_pb2.SetLimit(
+            limit_id="bytes", level=policy_pb2.LEVEL_CONTRACT, scope=policy_pb2.LIMIT_SCOPE_ACCOUNT,
+            subject=policy_pb2.Subject(account="u1"), dimension=policy_pb2.DIMENSION_BYTES_OUT, rate=1000,
+            burst=100_000))
 
 
 class GatewayTestCase(TestCase):
@@ -185,9 +197,10 @@ class GatewayTestCase(TestCase):
     # -- What every gateway shows
 
     def check_allowed_and_refused(self):
-        allowed = self.ask("/a%20b/k.jpg?x=1")
-        self.assert_status(allowed, 200)
-        self.assertEqual(self.origin.paths[-1], "/a%20b/k.jpg?x=1")
+        # The storage gets the path as the client wrote it, and decodes it once, as Sluice does.
+        for path in ("/a%20b/k.jpg?x=1", "/%2566lagged.jpg"):
+            self.assert_status(self.ask(path), 200)
+            self.assertEqual(self.origin.paths[-1], path)
         reached = len(self.origin.paths)
         self.assert_status(self.ask("/k", host="cold.example.cn"), 403)
         flagged = self.ask("/flagged.jpg")
@@ -204,11 +217,21 @@ class GatewayTestCase(TestCase):
                 self.assertNotIn(word, answer.body)
             self.assertNotIn("X-Sluice-Reason", answer.headers)
 
-    def check_throttled(self, status=429):
+    def check_uploaded(self):
+        """The question takes nothing from the request's body; a refused one does not reach the storage."""
+        self.assert_status(self.ask("/up", method="PUT", body=b"x" * BIG_BYTES), 200)
+        self.assertEqual((self.origin.paths[-1], self.origin.bodies[-1]), ("/up", BIG_BYTES))
+        reached = len(self.origin.paths)
+        self.assert_status(self.ask("/up", host="cold.example.cn", method="PUT", body=b"x"), 403)
+        self.assertEqual(len(self.origin.paths), reached)
+
+    def check_throttled(self):
         self.assert_status(self.ask("/k", host="slow.example.cn"), 200)
         throttled = self.ask("/k", host="slow.example.cn")
-        self.assert_status(throttled, status)
+        self.assert_status(throttled, 429)
         self.assertIn(int(throttled.headers["Retry-After"]), (3, 4))
+        self.assertEqual(throttled.headers["RateLimit-Policy"], '"requests";q=1;w=4')
+        self.assertRegex(throttled.headers["RateLimit"], '^"requests";r=0;t=[34]$')
 
     def check_shaped(self):
         """600 kB at 200 kB a second take 2 to 3 seconds, where they take none elsewhere."""
@@ -222,6 +245,23 @@ class GatewayTestCase(TestCase):
         print(f"shaped to 200,000 bytes a second: {rate:,.0f}")
         self.assertGreater(rate, 120_000)
         self.assertLess(rate, 320_000)  # its first second's worth may come at once
+
+    def check_usage_comes_back(self, log):
+        """Limits on bytes count what `sluicectl tail-usage` reads of an access log, whose lines begin with the host."""
+        self.sluice.apply(byte_limit())
+        self.assert_status(self.ask("/big", host="www.example.cn:8080"), 200)
+        self.assert_status(self.ask("/k"), 200)  # nothing was reported yet
+        await_condition(lambda: log.exists() and log.read_text(encoding="utf-8").count(" 200 ") >= 2,
+                        "the gateway writes its log")
+        tail = ["tail-usage", log, "--host-first", "--from-start", "--once"]
+        first = self.sluice.ctl(*tail)
+        self.assert_exit(first, 0)
+        again = self.sluice.ctl(*tail)
+        self.assertIn("0 lines", again.stdout)
+        throttled = self.ask("/k")
+        self.assert_status(throttled, 429)
+        self.assertGreater(int(throttled.headers["Retry-After"]), 60)  # a debt of two bursts at 1,000 a second
+        return first.stdout
 
     def check_stopped_closed(self, status=503):
         self.sluice.stop()
@@ -252,3 +292,42 @@ class GatewayTestCase(TestCase):
         self.assertLess(answer.seconds, seconds)
         print(f"a hung Sluice held a client up for {answer.seconds:.2f} s")
         await_condition(lambda: self.ask("/k").status == 200, "the gateway comes back to a Sluice that is there again")
+
+
+class EveryGateway:
+    """What each gateway shows with its example. Mixed into a GatewayTestCase that says how its program is served."""
+
+    away_status = 503   # of a request while Sluice is stopped, where the gateway fails closed
+    hung_status = 503   # of one while it hangs
+    hung_seconds = 3    # how long that may take
+
+    def serve(self, *more):
+        """Starts the program with its example, in which `more` is replaced too."""
+        raise NotImplementedError
+
+    def test_allowed_and_refused(self):
+        self.serve()
+        self.check_allowed_and_refused()
+        self.check_uploaded()
+
+    def test_throttled(self):
+        self.serve()
+        self.check_throttled()
+
+    def test_sluice_stopped_closed(self):
+        self.serve()
+        self.check_stopped_closed(self.away_status)
+
+    def test_sluice_slow(self):
+        self.serve()
+        self.check_slow(self.hung_status, self.hung_seconds)
+
+
+class MayFailOpen:
+    """Of those whose example has a line for it."""
+
+    open_edits = ()  # replacements in the example that make it fail open
+
+    def test_sluice_stopped_open(self):
+        self.serve(*self.open_edits)
+        self.check_stopped_open()
