@@ -16,7 +16,7 @@ import unittest
 import grpc
 
 import harness
-from gateways import gateway_policy
+from gateways import byte_limit, gateway_policy
 from google.protobuf import json_format, wrappers_pb2
 
 PACKAGE = "@grpc/grpc-js-xds@1.14.1"
@@ -74,8 +74,10 @@ class EnvoyTest(harness.TestCase):
         # pylint: disable=import-outside-toplevel
         from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
         from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
+        from envoy.type.v3 import http_status_pb2
         cls.auth, cls.auth_grpc, cls.rls, cls.rls_grpc = (external_auth_pb2, external_auth_pb2_grpc, rls_pb2,
                                                           rls_pb2_grpc)
+        cls.status_code = http_status_pb2.StatusCode
 
     def setUp(self):
         super().setUp()
@@ -85,68 +87,183 @@ class EnvoyTest(harness.TestCase):
         self.authorization = self.auth_grpc.AuthorizationStub(channel)
         self.rate_limit = self.rls_grpc.RateLimitServiceStub(channel)
 
-    def request(self, path, host="www.example.cn", **fields):
+    # -- ext_authz
+
+    def request(self, path, host="www.example.cn", extensions=None, **fields):
         """As Envoy fills it: everything that wire-compatible files do not know too."""
         return json_format.ParseDict({"attributes": {
             "source": {"address": {"socketAddress": {"address": "203.0.113.9", "portValue": 40123}},
-                       "principal": "spiffe://edge", "certificate": "x"},
+                       "service": "edge", "labels": {"a": "b"}, "principal": "spiffe://edge", "certificate": "x"},
             "destination": {"address": {"socketAddress": {"address": "127.0.0.1", "portValue": 8080}}},
             "request": {"time": "2026-01-01T00:00:00Z",
                         "http": {"id": "12", "method": "GET", "path": path, "host": host, "scheme": "https",
-                                 "size": "-1", "protocol": "HTTP/2", "headers": {":path": path, "accept": "*/*"},
-                                 "rawBody": "eA==", **fields}},
-            "contextExtensions": {"profile": "cdn", "region": "cn"},
+                                 "query": "", "fragment": "", "size": "-1", "protocol": "HTTP/2",
+                                 "headers": {":path": path, "accept": "*/*"}, "rawBody": "eA==", **fields}},
+            "contextExtensions": {"profile": "cdn", "region": "cn", **(extensions or {})},
             "metadataContext": {"filterMetadata": {"x": {"y": 1}}},
             "tlsSession": {"sni": host}}}, self.auth.CheckRequest())
 
     def check(self, *arguments, **fields):
-        response = self.authorization.Check(self.request(*arguments, **fields), timeout=harness.DEADLINE_SECONDS)
-        # Nothing that the real messages do not know: every field that was sent has a name in them.
-        self.assertTrue(response.HasField("status"))
+        return self.ask(self.request(*arguments, **fields))
+
+    def ask(self, request):
+        """The answer, in which is all that every answer must have."""
+        response = self.authorization.Check(request, timeout=harness.DEADLINE_SECONDS)
+        self.assert_known(response)
+        self.assertTrue(response.HasField("status"))  # an answer without one lets the request pass
+        allowed = response.status.code == 0
+        self.assertEqual(response.WhichOneof("http_response"), "ok_response" if allowed else "denied_response")
+        options = response.ok_response.response_headers_to_add if allowed else response.denied_response.headers
+        for option in options:
+            # Unset, old versions of Envoy overwrite and new ones append; false overwrites in all.
+            self.assertTrue(option.HasField("append"))
+            self.assertFalse(option.append.value)
+        self.assertFalse(response.ok_response.headers)  # the storage is told nothing
         return response
+
+    def assert_known(self, message):
+        """Every field that was sent has a name in the real files: none has a number or a type of its own."""
+        self.assertEqual([field.field_number for field in message.UnknownFields()], [], type(message).__name__)
+        for field, value in message.ListFields():
+            if field.message_type is None or field.message_type.GetOptions().map_entry:
+                continue
+            for each in value if field.label == field.LABEL_REPEATED else [value]:
+                self.assert_known(each)
+
+    @staticmethod
+    def headers_of(options):
+        return {option.header.key: option.header.value for option in options}
 
     def test_allow(self):
         response = self.check("/k?x=1")
         self.assertEqual(response.status.code, 0)
-        self.assertEqual(response.WhichOneof("http_response"), "ok_response")
-        self.assertEqual(response.dynamic_metadata["verdict"], "ALLOW")
-        self.assertGreater(response.dynamic_metadata["revision"], 0)
+        metadata = dict(response.dynamic_metadata)
+        self.assertEqual(metadata["verdict"], "ALLOW")
+        self.assertGreater(metadata["revision"], 0)
+        self.assertNotIn("reason", metadata)
+        shaped = self.check("/k", "shaped.example.cn")
+        self.assertEqual(shaped.dynamic_metadata["shape_bytes_per_second"], 200_000)
+        limited = self.check("/k", "slow.example.cn")
+        headers = self.headers_of(limited.ok_response.response_headers_to_add)
+        self.assertEqual(headers["RateLimit-Policy"], '"requests";q=1;w=4')
+        self.assertRegex(headers["RateLimit"], '^"requests";r=0;t=[34]$')
 
-    def test_denied_field_by_field(self):
+    def test_denied(self):
         response = self.check("/k", "cold.example.cn")
         self.assertEqual(response.status.code, grpc.StatusCode.PERMISSION_DENIED.value[0])
         denied = response.denied_response
         self.assertEqual(denied.status.code, 403)
         self.assertIn('"status":403', denied.body)
-        headers = {}
-        for option in denied.headers:
-            self.assertTrue(option.HasField("append"))
-            self.assertFalse(option.append.value)
-            headers[option.header.key] = option.header.value
+        headers = self.headers_of(denied.headers)
         self.assertEqual(headers["content-type"], "application/problem+json")
         self.assertEqual(headers["Cache-Control"], "no-store")
-        self.assertEqual(dict(response.dynamic_metadata)["reason"], "ACCOUNT_FROZEN")
-        self.assertEqual(dict(response.dynamic_metadata)["clause"], "7.2.1")
+        metadata = dict(response.dynamic_metadata)
+        self.assertEqual((metadata["verdict"], metadata["reason"], metadata["clause"]), ("DENY", "ACCOUNT_FROZEN", "7.2.1"))
+        self.assertGreater(metadata["revision"], 0)
 
-    def test_legal_order_is_451_though_the_enum_has_no_such_name(self):
-        response = self.check("/ordered.jpg")
-        self.assertEqual(response.denied_response.status.code, 451)
-        links = [option.header.value for option in response.denied_response.headers if option.header.key == "Link"]
-        self.assertEqual(links, ['<https://provider.example.cn/legal>; rel="blocked-by"'])
+    def test_each_dialect_has_its_body(self):
+        s3 = self.check("/b2/k", "s3.example.cn", {"profile": "s3-path"}).denied_response
+        self.assertIn("<Code>AccountProblem</Code>", s3.body)
+        self.assertIn("<RequestId>12</RequestId>", s3.body)
+        self.assertEqual(self.headers_of(s3.headers)["content-type"], "application/xml")
+        kodo = self.check("/k", "cold.example.cn", {"profile": "kodo"}).denied_response
+        self.assertEqual(kodo.status.code, 419)
+        self.assertIn('"error":', kodo.body)
+
+    def test_statuses_that_the_enum_has_no_name_for(self):
+        names = self.status_code.DESCRIPTOR.values_by_number
+        ordered = self.check("/ordered.jpg").denied_response
+        self.assertEqual(ordered.status.code, 451)
+        headers = self.headers_of(ordered.headers)
+        self.assertEqual(headers["Link"], '<https://provider.example.cn/legal>; rel="blocked-by"')
+        self.assertEqual(headers["Cache-Control"], "no-store")
+        # A single object asked for too often, in Kodo's words.
+        self.sluice.apply(harness.policy_pb2.PolicyEvent(
+            role=harness.check_pb2.ROLE_BILLING,
+            set_limit=harness.policy_pb2.SetLimit(
+                limit_id="hot", level=harness.policy_pb2.LEVEL_CONTRACT, scope=harness.policy_pb2.LIMIT_SCOPE_OBJECT,
+                subject=harness.policy_pb2.Subject(bucket="b1", key="hot"),
+                dimension=harness.policy_pb2.DIMENSION_REQUESTS, rate=0.25, burst=1)))
+        answers = [self.check("/hot", extensions={"profile": "kodo"}) for _ in range(2)]
+        self.assertEqual([answer.status.code for answer in answers],
+                         [0, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]])
+        self.assertEqual(answers[1].denied_response.status.code, 573)
+        self.assertIn("Retry-After", self.headers_of(answers[1].denied_response.headers))
+        for number in (419, 451, 573):
+            self.assertNotIn(number, names)
 
     def test_throttled(self):
         self.assertEqual(self.check("/k", "slow.example.cn").status.code, 0)
         response = self.check("/k", "slow.example.cn")
         self.assertEqual(response.status.code, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
         self.assertEqual(response.denied_response.status.code, 429)
-        retry = [option.header.value for option in response.denied_response.headers
-                 if option.header.key == "Retry-After"]
-        self.assertIn(retry, (["3"], ["4"]))
+        headers = self.headers_of(response.denied_response.headers)
+        self.assertIn(headers["Retry-After"], ("3", "4"))
+        self.assertEqual(headers["RateLimit-Policy"], '"requests";q=1;w=4')
+        self.assertEqual(dict(response.dynamic_metadata)["verdict"], "THROTTLE")
+
+    def test_context_extensions_go_before_the_request(self):
+        def code(**extensions):
+            return self.check("/k", extensions=extensions).status.code
+        self.assertEqual(code(), 0)
+        refused = grpc.StatusCode.PERMISSION_DENIED.value[0]
+        self.assertEqual(code(account="u2"), refused)
+        self.assertEqual(code(bucket="b2"), refused)
+        self.assertEqual(code(host="cold.example.cn"), refused)
+        self.assertEqual(code(requester="u2", operation="DOWNLOAD"), refused)
+        self.assertEqual(code(bucket="b1", key="flagged.jpg"), refused)
+        self.assertEqual(code(bucket="b2", operation="MANAGE_READ"), 0)
+        for name in ("profile", "operation"):
+            response = self.check("/k", extensions={name: "NONSENSE"})
+            self.assertEqual(response.status.code, grpc.StatusCode.INVALID_ARGUMENT.value[0])
+            self.assertEqual(response.denied_response.status.code, 400)
+            self.assertIn(name, response.denied_response.body)
+
+    def test_what_is_read_of_a_request(self):
+        # The address of the client.
+        self.sluice.apply(harness.policy_pb2.PolicyEvent(
+            role=harness.check_pb2.ROLE_SECURITY,
+            raise_flag=harness.policy_pb2.RaiseFlag(
+                flag_id="ip", subject=harness.policy_pb2.Subject(client_ip="198.51.100.7"), category="3.1.3.7",
+                severity=harness.policy_pb2.SEVERITY_BLOCK)))
+        request = self.request("/k")
+        self.assertEqual(self.ask(request).status.code, 0)
+        request.attributes.source.address.socket_address.address = "198.51.100.7"
+        self.assertEqual(dict(self.ask(request).dynamic_metadata)["reason"], "SECURITY_THREAT")
+        request.attributes.source.address.pipe.path = "/run/edge.sock"  # a client without an address
+        self.assertEqual(self.ask(request).status.code, 0)
+        # Method and headers, the latter in both forms: as encode_raw_headers sends them, in bytes of any kind.
+        signed = "AWS4-HMAC-SHA256 Credential=AK/20260101/cn/s3/aws4_request, Signature=x"
+        s3 = {"profile": "s3-path"}
+        request = self.request("/b1/flagged.jpg?versionId=2", "s3.example.cn", s3, method="DELETE")
+        self.assertEqual(self.ask(request).status.code, 7)  # no requester, so not the owner's own
+        request = self.request("/b1/k", "s3.example.cn", s3, headers={"x-request-id": "r9", "authorization": signed})
+        self.assertEqual(self.ask(request).status.code, 0)
+        http = request.attributes.request.http
+        http.path = "/b2/k"
+        self.assertIn("<RequestId>r9</RequestId>", self.ask(request).denied_response.body)
+        http.headers.clear()
+        http.header_map.headers.add(key="x-request-id", raw_value=b"r10")
+        http.header_map.headers.add(key="x-other", raw_value=b"\xff\xfe")
+        self.assertIn("<RequestId>r10</RequestId>", self.ask(request).denied_response.body)
+        # The declared length.
+        self.sluice.apply(harness.policy_pb2.PolicyEvent(
+            role=harness.check_pb2.ROLE_BILLING,
+            set_limit=harness.policy_pb2.SetLimit(
+                limit_id="room", level=harness.policy_pb2.LEVEL_CONTRACT,
+                scope=harness.policy_pb2.LIMIT_SCOPE_ACCOUNT, subject=harness.policy_pb2.Subject(account="u1"),
+                dimension=harness.policy_pb2.DIMENSION_STORED_BYTES, rate=1000)))
+        self.assertEqual(self.check("/up", method="PUT", size="1000").status.code, 0)
+        self.assertEqual(dict(self.check("/up", method="PUT", size="1001").dynamic_metadata)["reason"], "QUOTA_EXCEEDED")
 
     def test_an_empty_request_is_refused_and_garbage_is_an_error(self):
-        response = self.authorization.Check(self.auth.CheckRequest(), timeout=harness.DEADLINE_SECONDS)
-        self.assertNotEqual(response.status.code, 0)
+        response = self.ask(self.auth.CheckRequest())
+        self.assertEqual(response.status.code, grpc.StatusCode.INVALID_ARGUMENT.value[0])
         self.assertEqual(response.denied_response.status.code, 400)
+        raw = self.sluice.channel(self.sluice.check_address).unary_unary("/envoy.service.auth.v3.Authorization/Check")
+        self.assert_rpc_error(grpc.StatusCode.INVALID_ARGUMENT, lambda: raw(b"\xff\xff", timeout=30), "CheckRequest")
+
+    # -- The rate limit service
 
     def limit(self, *descriptors, **fields):
         request = self.rls.RateLimitRequest(domain="sluice", **fields)
@@ -158,8 +275,15 @@ class EnvoyTest(harness.TestCase):
                 # The package's files are older than the field: hits_addend = 3, a UInt64Value. As bytes.
                 value = wrappers_pb2.UInt64Value(value=hits).SerializeToString()
                 descriptor.MergeFromString(bytes([3 << 3 | 2, len(value)]) + value)
+        return self.send_limit(request)
+
+    def send_limit(self, request):
         response = self.rate_limit.ShouldRateLimit(request, timeout=harness.DEADLINE_SECONDS)
-        self.assertEqual(len(response.statuses), len(descriptors))
+        self.assert_known(response)
+        self.assertEqual(len(response.statuses), len(request.descriptors))
+        self.assertFalse(response.request_headers_to_add)
+        over = self.rls.RateLimitResponse.OVER_LIMIT
+        self.assertEqual(response.overall_code == over, any(status.code == over for status in response.statuses))
         return response
 
     def test_rate_limit_service(self):
@@ -167,33 +291,69 @@ class EnvoyTest(harness.TestCase):
         slow = {"host": "slow.example.cn", "path": "/k", "remote_address": "203.0.113.9"}
         fine = {"host": "www.example.cn", "path": "/k"}
         for _ in range(3):
-            self.assertEqual(self.limit((slow, 0)).overall_code, code.OK)  # looks, and spends nothing
+            looked = self.limit((slow, 0))  # looks, and spends nothing
+            self.assertEqual(looked.overall_code, code.OK)
+            self.assertEqual(looked.statuses[0].limit_remaining, 1)
         self.assertEqual(self.limit((slow, None), (fine, None)).overall_code, code.OK)
         over = self.limit((fine, None), (slow, None))
         self.assertEqual(over.overall_code, code.OVER_LIMIT)
         self.assertEqual([status.code for status in over.statuses], [code.OK, code.OVER_LIMIT])
+        self.assertFalse(over.statuses[0].HasField("current_limit"))  # no limit on requests there
         self.assertGreater(over.statuses[1].duration_until_reset.seconds, 2)
         self.assertEqual(over.statuses[1].current_limit.requests_per_unit, 15)
         self.assertEqual(over.statuses[1].current_limit.unit, code.RateLimit.MINUTE)
+        self.assertEqual(over.statuses[1].current_limit.name, "requests")
         self.assertEqual(over.statuses[1].limit_remaining, 0)
-        self.assertIn("Retry-After", [header.key for header in over.response_headers_to_add])
-        self.assertTrue(over.raw_body)
+        headers = {header.key: header.value for header in over.response_headers_to_add}
+        self.assertIn(headers["Retry-After"], ("3", "4"))
+        self.assertEqual(headers["content-type"], "application/problem+json")
+        self.assertIn(b'"status":429', over.raw_body)
+        self.assertEqual(over.dynamic_metadata["reason"], "RATE_LIMITED")
         # One state: what the rate limit filter has spent, ext_authz has not.
         self.assertEqual(self.check("/k", "slow.example.cn").denied_response.status.code, 429)
 
+    def test_units(self):
+        rate_limit = self.rls.RateLimitResponse.RateLimit
+        for rate, unit, requests in ((7, rate_limit.SECOND, 7), (0.5, rate_limit.MINUTE, 30),
+                                     (2 / 3600, rate_limit.HOUR, 2), (3 / 86400, rate_limit.DAY, 3), (2 / 604800, 7, 2)):
+            self.sluice.apply(harness.account_limit("l1", "u1", rate=rate, burst=10))
+            limit = self.limit(({"host": "www.example.cn"}, 0)).statuses[0].current_limit
+            self.assertEqual((limit.unit, limit.requests_per_unit), (unit, requests))
+
+    def test_hits(self):
+        code = self.rls.RateLimitResponse
+        slow = {"host": "slow.example.cn"}
+        # Nought of a request is one; a descriptor's own goes before the request's.
+        self.assertEqual(self.limit((slow, 0), hits_addend=1).overall_code, code.OK)
+        self.assertEqual(self.limit((slow, None), hits_addend=0).overall_code, code.OK)
+        self.assertEqual(self.limit((slow, None), hits_addend=0).overall_code, code.OVER_LIMIT)
+        self.assertEqual(self.limit((slow, None), hits_addend=2).overall_code, code.OK)  # bytes
+
+    def test_a_limit_that_the_caller_brings_is_not_heeded(self):
+        request = self.rls.RateLimitRequest(domain="sluice")
+        descriptor = request.descriptors.add()
+        descriptor.entries.add(key="host", value="www.example.cn")
+        descriptor.limit.requests_per_unit = 1
+        descriptor.limit.unit = 1
+        for _ in range(3):
+            self.assertEqual(self.send_limit(request).overall_code, self.rls.RateLimitResponse.OK)
+
+    def test_descriptors_that_cannot_be_mapped_are_errors(self):
+        for entries in ({}, {"generic_key": "x"}, {"colour": "red", "host": "www.example.cn"}):
+            self.assert_rpc_error(grpc.StatusCode.INVALID_ARGUMENT, lambda each=entries: self.limit((each, None)))
+        self.assert_rpc_error(grpc.StatusCode.INVALID_ARGUMENT, self.limit, "descriptors")
+
     def test_bytes_of_an_ended_stream(self):
         code = self.rls.RateLimitResponse
-        self.sluice.apply(harness.policy_pb2.PolicyEvent(
-            role=harness.check_pb2.ROLE_BILLING,
-            set_limit=harness.policy_pb2.SetLimit(
-                limit_id="bytes", level=harness.policy_pb2.LEVEL_CONTRACT,
-                scope=harness.policy_pb2.LIMIT_SCOPE_ACCOUNT, subject=harness.policy_pb2.Subject(account="u1"),
-                dimension=harness.policy_pb2.DIMENSION_BYTES_OUT, rate=1000, burst=100_000)))
+        self.sluice.apply(byte_limit())
         usage = {"usage": "bytes_out", "host": "www.example.cn", "path": "/big"}
         self.assertEqual(self.check("/k").status.code, 0)
-        for size in (1, 1_000_000_000):
+        for size in (0, 1, 1_000_000_000):
             self.assertEqual(self.limit((usage, size)).overall_code, code.OK)
         self.assertEqual(self.check("/k").denied_response.status.code, 429)
+        # Nobody waits for what is told after the stream: it is never refused.
+        self.assertEqual(self.limit((usage, 1_000_000_000)).overall_code, code.OK)
+        self.assertEqual(self.limit(({"host": "www.example.cn"}, None), hits_addend=4_000_000_000).overall_code, code.OK)
 
 
 if __name__ == "__main__":
