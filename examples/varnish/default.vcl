@@ -19,6 +19,13 @@ backend sluice {
 
 sub vcl_recv {
     if (req.restarts == 0) {
+        # A body must wait in memory until Sluice has answered, so there is a bound: larger uploads go another way.
+        if (req.http.Transfer-Encoding || std.integer(req.http.Content-Length, 0) > 1000000) {
+            return (synth(413));
+        }
+        if (req.http.Content-Length) {
+            std.cache_req_body(1000KB);
+        }
         # What a client says of these is not believed.
         unset req.http.X-Sluice-Passed;
         set req.http.X-Sluice-Url = req.url;
@@ -55,12 +62,14 @@ sub vcl_backend_response {
     }
 }
 
-# Sluice is away. Closed: the client gets 503. To fail open, set X-Sluice-Verdict and return (deliver) instead.
+# While Sluice is away. Closed, as it stands here: the client gets 503. To fail open, for what may better be served wrongly
+# than not at all, let the question answer itself:
 sub vcl_backend_error {
     if (bereq.backend == sluice) {
         set beresp.status = 503;
         set beresp.http.Retry-After = "1";
         set beresp.http.Cache-Control = "no-store";
+        #open: set beresp.status = 200; set beresp.http.X-Sluice-Verdict = "ALLOW";
         return (deliver);
     }
 }
