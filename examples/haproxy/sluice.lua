@@ -20,7 +20,7 @@ core.register_action("sluice", { "http-req" }, function(txn, profile, away)
         if value ~= "" then asked[name] = { value } end
     end
     -- The length is that of the client's body; this question has none.
-    asked["content-length"] = nil
+    asked["x-original-content-length"], asked["content-length"] = asked["content-length"], nil
 
     local client = core.httpclient()
     local answer = client:get{ url = SLUICE .. profile, headers = asked, timeout = TIMEOUT_MS }

@@ -52,6 +52,7 @@ sub vcl_backend_fetch {
         set bereq.http.X-Forwarded-Method = bereq.http.X-Sluice-Method;
         set bereq.http.X-Forwarded-Uri = bereq.http.X-Sluice-Url;
         set bereq.http.X-Forwarded-Host = bereq.http.Host;
+        set bereq.http.X-Original-Content-Length = bereq.http.Content-Length;
         unset bereq.body;
     }
 }

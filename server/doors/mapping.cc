@@ -69,11 +69,16 @@ absl::Status MapS3(const GatewayRequest& request, absl::string_view query, Mappe
   return MapS3Operation(request.method, query, is_signed, request.Header("x-amz-copy-source"), mapped);
 }
 
+// The declared length of the body, by the first header that has one: S3's own, of what is inside its framing; that of a
+// gateway whose question has no body; the request's.
 void MapBytes(const GatewayRequest& request, CheckInput* input) {
-  absl::string_view length = request.Header("x-amz-decoded-content-length");
-  if (length.empty()) length = request.Header("content-length");
-  int64_t bytes = 0;
-  if (absl::SimpleAtoi(length, &bytes) && bytes > 0) input->bytes = bytes;
+  for (const char* name : {"x-amz-decoded-content-length", "x-original-content-length", "content-length"}) {
+    int64_t bytes = 0;
+    if (absl::SimpleAtoi(request.Header(name), &bytes) && bytes > 0) {
+      input->bytes = bytes;
+      return;
+    }
+  }
 }
 
 }  // namespace

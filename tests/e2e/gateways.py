@@ -224,6 +224,14 @@ class GatewayTestCase(TestCase):
         reached = len(self.origin.paths)
         self.assert_status(self.ask("/up", host="cold.example.cn", method="PUT", body=b"x"), 403)
         self.assertEqual(len(self.origin.paths), reached)
+        # A quota sees the length that the client declares.
+        self.sluice.apply(policy_pb2.PolicyEvent(
+            role=check_pb2.ROLE_BILLING,
+            set_limit=policy_pb2.SetLimit(
+                limit_id="room", level=policy_pb2.LEVEL_CONTRACT, scope=policy_pb2.LIMIT_SCOPE_ACCOUNT,
+                subject=policy_pb2.Subject(account="u1"), dimension=policy_pb2.DIMENSION_STORED_BYTES, rate=1000)))
+        self.assert_status(self.ask("/up", method="PUT", body=b"x" * 1000), 200)
+        self.assert_status(self.ask("/up", method="PUT", body=b"x" * 1001), 403)
 
     def check_throttled(self):
         self.assert_status(self.ask("/k", host="slow.example.cn"), 200)
@@ -246,10 +254,10 @@ class GatewayTestCase(TestCase):
         self.assertGreater(rate, 120_000)
         self.assertLess(rate, 320_000)  # its first second's worth may come at once
 
-    def check_usage_comes_back(self, log):
+    def check_usage_comes_back(self, log, host="www.example.cn:8080"):
         """Limits on bytes count what `sluicectl tail-usage` reads of an access log, whose lines begin with the host."""
         self.sluice.apply(byte_limit())
-        self.assert_status(self.ask("/big", host="www.example.cn:8080"), 200)
+        self.assert_status(self.ask("/big", host=host), 200)
         self.assert_status(self.ask("/k"), 200)  # nothing was reported yet
         await_condition(lambda: log.exists() and log.read_text(encoding="utf-8").count(" 200 ") >= 2,
                         "the gateway writes its log")

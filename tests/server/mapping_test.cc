@@ -211,6 +211,19 @@ TEST_F(MappingTest, TrustedHeadersOnlyWhereTheyAreNamed) {
   EXPECT_FALSE(Try(Profile::kS3Path, {"GET", "/b1/k", "", {{"x-op", "NONSENSE"}}}).ok());
 }
 
+TEST_F(MappingTest, DeclaredLengths) {
+  const auto bytes = [this](std::vector<HttpHeader> headers) {
+    return Mapped(Profile::kCdn, {"PUT", "/k", "www.example.cn", std::move(headers)}).bytes;
+  };
+  EXPECT_EQ(bytes({}), 0);
+  EXPECT_EQ(bytes({{"content-length", "7"}}), 7);
+  EXPECT_EQ(bytes({{"content-length", "0"}, {"x-original-content-length", "8"}}), 8);
+  EXPECT_EQ(bytes({{"content-length", "7"}, {"x-original-content-length", ""}}), 7);
+  EXPECT_EQ(bytes({{"x-original-content-length", "8"}, {"x-amz-decoded-content-length", "6"}}), 6);
+  EXPECT_EQ(bytes({{"content-length", "-7"}}), 0);
+  EXPECT_EQ(bytes({{"content-length", "much"}}), 0);
+}
+
 TEST_F(MappingTest, HostAndAddressInHeadersOfTheirOwn) {
   const Asked asked = {
       "GET", "/k", "proxy.example.cn", {{"x-host", "WWW.example.cn:80"}, {"x-address", "203.0.113.7"}}};
