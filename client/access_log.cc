@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/time/civil_time.h"
+#include "client/caddy_log.h"
 
 namespace sluice {
 namespace {
@@ -203,6 +204,12 @@ absl::string_view Describe(AccessLineError error) {
 AccessLineError ParseAccessLine(absl::string_view line, AccessLine* result) {
   if (line.size() > kAccessLineBytesMax) return AccessLineError::kTooLong;
   if (absl::StripAsciiWhitespace(line).empty()) return AccessLineError::kBlank;
+  if (line[0] == '{') {
+    if (const AccessLineError error = CommonOfCaddy(line, &result->rewritten); error != AccessLineError::kNone) {
+      return error;
+    }
+    line = result->rewritten;
+  }
 
   // client ident user [time]: a user's name may hold blanks and brackets, a time in brackets is the last "[" before "]
   // \"".

@@ -1,5 +1,5 @@
-// Reads access logs in the common and the combined format: the defaults of nginx and Apache. Built for logs as they
-// are: hostile request lines, missing fields, lines cut short by a rotation or a crash.
+// Reads access logs in the common and the combined format, the defaults of nginx and Apache, and Caddy's JSON. Built
+// for logs as they are: hostile request lines, missing fields, lines cut short by a rotation or a crash.
 #ifndef SLUICE_CLIENT_ACCESS_LOG_H_
 #define SLUICE_CLIENT_ACCESS_LOG_H_
 
@@ -31,6 +31,7 @@ struct AccessLine {
   bool damaged_tail = false;
 
   std::string unescaped;  // what the views of an escaped request point into
+  std::string rewritten;  // and those of a line that was JSON
 };
 
 // Why a line cannot be read. A closed set, so that it can be counted.

@@ -120,8 +120,8 @@ int RunReplay(const Session& session, const ReplayFlags& flags) {
   }
   if (summary.lines == 0) return session.UsageError(absl::StrCat(facts.log, " is empty"));
   if (summary.unreadable == summary.lines) {
-    return session.UsageError(
-        absl::StrCat("no line of ", facts.log, " could be read; wanted the common or combined format"));
+    return session.UsageError(absl::StrCat("no line of ", facts.log,
+                                           " could be read; wanted the common or combined format, or Caddy's JSON"));
   }
   return kExitOk;
 }
@@ -134,7 +134,9 @@ void AddReplay(CLI::App* app, Session* session) {
                  "sluicectl replay access.log --policy policy.yaml --host www.example.cn\n"
                  "  zcat access.log.*.gz | sluicectl replay - --live --policy what-if.yaml --host www.example.cn",
                  [=] { return RunReplay(*session, *flags); });
-  command->add_option("ACCESS_LOG", flags->log, "a log in the common or combined format; - for standard input")
+  command
+      ->add_option("ACCESS_LOG", flags->log,
+                   "a log in the common or combined format, or Caddy's JSON; - for standard input")
       ->required();
   command->add_option("--policy", flags->policies, "a policy file; may be given again, and on top of an export")
       ->allow_extra_args(false);

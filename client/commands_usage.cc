@@ -99,7 +99,7 @@ void AddUsageCommands(CLI::App* app, Session* session) {
       "sluicectl tail-usage /var/log/nginx/access.log --host-first\n"
       "  sluicectl tail-usage access.log --host www.example.cn --from-start --once",
       [=] { return RunTailUsage(*session, *flags); });
-  command->add_option("ACCESS_LOG", flags->log, "a log in the common or combined format")->required();
+  command->add_option("ACCESS_LOG", flags->log, "a log in the common or combined format, or Caddy's JSON")->required();
   command->add_option("--state", flags->state, "where the position is kept; default: ACCESS_LOG.sluice");
   command->add_flag("--from-start", flags->from_start, "without a position: report what the log has already");
   command->add_flag("--once", flags->once, "to the present end of the log, then exit");

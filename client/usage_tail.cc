@@ -10,6 +10,7 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/replay.h"
 #include "enforcement/names.h"
@@ -68,7 +69,7 @@ UsageTail::UsageTail(Options options, LogFollower* follower, Send send)
 void UsageTail::Add(absl::string_view line) {
   ++counts_.lines;
   absl::string_view first_host;
-  if (options_.host_first) {
+  if (options_.host_first && !absl::StartsWith(line, "{")) {  // JSON names the host itself
     const size_t space = line.find(' ');
     first_host = line.substr(0, space);
     line = space == absl::string_view::npos ? absl::string_view() : line.substr(space + 1);

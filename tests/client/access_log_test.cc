@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -54,6 +55,52 @@ TEST_F(AccessLineTest, ReadsTheCombinedFormat) {
   EXPECT_EQ(line_.referer, "http://example.com/");
   EXPECT_EQ(line_.user_agent, "Mozilla/5.0 (X11)");
   EXPECT_FALSE(line_.damaged_tail);
+}
+
+// As Caddy 2.6.2 wrote it.
+constexpr char kCaddy[] =
+    R"({"level":"info","ts":1767196800.25,"logger":"http.log.access.log0","msg":"handled request","request":{)"
+    R"("remote_ip":"203.0.113.9","remote_port":"40123","proto":"HTTP/1.1","method":"GET","host":"www.example.cn:8080",)"
+    R"("uri":"/a%20b/c.jpg?sign=x","headers":{"Accept-Encoding":["identity"]}},"user_id":"","duration":0.002,)"
+    R"("size":600000,"status":200,"resp_headers":{"Server":["Caddy"]}})";
+
+TEST_F(AccessLineTest, ReadsCaddysJson) {
+  ASSERT_EQ(Parse(kCaddy), AccessLineError::kNone);
+  EXPECT_EQ(line_.client, "203.0.113.9");
+  EXPECT_EQ(line_.user, "");
+  EXPECT_EQ(line_.time, Utc(2025, 12, 31, 16, 0, 0));
+  EXPECT_EQ(line_.method, "GET");
+  EXPECT_EQ(line_.host, "www.example.cn:8080");
+  EXPECT_EQ(line_.path, "/a%20b/c.jpg");
+  EXPECT_EQ(line_.protocol, "HTTP/1.1");
+  EXPECT_EQ(line_.status, 200);
+  EXPECT_EQ(line_.bytes, 600000);
+}
+
+TEST_F(AccessLineTest, CaddysJsonAsItMayBe) {
+  const auto replaced = [](absl::string_view from, absl::string_view to) {
+    return absl::StrReplaceAll(kCaddy, {{from, to}});
+  };
+  // Newer ones name the client behind a proxy too.
+  ASSERT_EQ(Parse(replaced(R"("remote_port")", R"("client_ip":"2001:db8::7","remote_port")")), AccessLineError::kNone);
+  EXPECT_EQ(line_.client, "2001:db8::7");
+  // What would break a line of text does not.
+  ASSERT_EQ(Parse(replaced("/a%20b/c.jpg?", R"(/a \"] \u000a[?)")), AccessLineError::kNone);
+  EXPECT_EQ(line_.path, "/a \"] \n[");
+  EXPECT_EQ(line_.bytes, 600000);
+  ASSERT_EQ(Parse(replaced(R"("user_id":"")", R"("user_id":"x] \"GET / HTTP/1.1\" 200 5")")), AccessLineError::kNone);
+  EXPECT_EQ(line_.user, "");
+  EXPECT_EQ(line_.bytes, 600000);
+  ASSERT_EQ(Parse(replaced("www.example.cn:8080", "evil/x@")), AccessLineError::kNone);
+  EXPECT_EQ(line_.host, "");
+  EXPECT_EQ(line_.path, "/a%20b/c.jpg");
+  EXPECT_EQ(Parse("{"), AccessLineError::kNoClient);
+  EXPECT_EQ(Parse(R"({"level":"info","msg":"serving initial configuration"})"), AccessLineError::kNoClient);
+  EXPECT_EQ(Parse(replaced("203.0.113.9", "a b")), AccessLineError::kNoClient);
+  EXPECT_EQ(Parse(replaced("1767196800.25", "1e300")), AccessLineError::kBadTime);
+  EXPECT_EQ(Parse(replaced(R"("GET")", "7")), AccessLineError::kNoRequest);
+  EXPECT_EQ(Parse(replaced(R"("status":200)", R"("status":0)")), AccessLineError::kBadStatus);
+  EXPECT_EQ(Parse(replaced("600000", "-1")), AccessLineError::kBadSize);
 }
 
 TEST_F(AccessLineTest, ReadsTheCommonFormatWithoutRefererAndAgent) {

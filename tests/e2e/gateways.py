@@ -254,12 +254,13 @@ class GatewayTestCase(TestCase):
         self.assertGreater(rate, 120_000)
         self.assertLess(rate, 320_000)  # its first second's worth may come at once
 
-    def check_usage_comes_back(self, log, host="www.example.cn:8080"):
-        """Limits on bytes count what `sluicectl tail-usage` reads of an access log, whose lines begin with the host."""
+    def check_usage_comes_back(self, log, host="www.example.cn:8080", written=" 200 "):
+        """Limits on bytes count what `sluicectl tail-usage` reads of an access log, whose lines begin with the host or are
+        JSON. `written`: what tells a line of a request that was served."""
         self.sluice.apply(byte_limit())
         self.assert_status(self.ask("/big", host=host), 200)
         self.assert_status(self.ask("/k"), 200)  # nothing was reported yet
-        await_condition(lambda: log.exists() and log.read_text(encoding="utf-8").count(" 200 ") >= 2,
+        await_condition(lambda: log.exists() and log.read_text(encoding="utf-8").count(written) >= 2,
                         "the gateway writes its log")
         tail = ["tail-usage", log, "--host-first", "--from-start", "--once"]
         first = self.sluice.ctl(*tail)

@@ -22,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (sluice::ParseAccessLine(one, &line) != sluice::AccessLineError::kNone) continue;
     for (const absl::string_view part :
          {line.client, line.user, line.request, line.method, line.host, line.path, line.protocol, line.referer}) {
-      if (part != "/" && !Within(part, one) && !Within(part, line.unescaped)) abort();
+      if (part != "/" && !Within(part, one) && !Within(part, line.unescaped) && !Within(part, line.rewritten)) {
+        abort();
+      }
     }
     if (line.status < 100 || line.status > 999 || line.bytes < 0) abort();
   }
