@@ -17,6 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     made->mapping.domains = {"s3.example.cn", "kodo.example.cn"};
     made->mapping.requester_header = "x-account";
     made->mapping.operation_header = "x-operation";
+    made->mapping.host_header = "x-host";
+    made->mapping.address_header = "x-address";
     made->mapping.merge_slashes = true;
     return made;
   }();
