@@ -46,14 +46,12 @@ sub vcl_recv {
 
 sub vcl_backend_fetch {
     if (bereq.backend == sluice) {
-        # The question has no body. cdn, s3-path, s3-vhost or kodo.
+        # cdn, s3-path, s3-vhost or kodo. A body goes along, kept as it is for the restart; Sluice does not look at it.
         set bereq.method = "GET";
         set bereq.url = "/forward/cdn";
         set bereq.http.X-Forwarded-Method = bereq.http.X-Sluice-Method;
         set bereq.http.X-Forwarded-Uri = bereq.http.X-Sluice-Url;
         set bereq.http.X-Forwarded-Host = bereq.http.Host;
-        set bereq.http.X-Original-Content-Length = bereq.http.Content-Length;
-        unset bereq.body;
     }
 }
 

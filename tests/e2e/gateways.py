@@ -217,10 +217,10 @@ class GatewayTestCase(TestCase):
                 self.assertNotIn(word, answer.body)
             self.assertNotIn("X-Sluice-Reason", answer.headers)
 
-    def check_uploaded(self):
+    def check_uploaded(self, size):
         """The question takes nothing from the request's body; a refused one does not reach the storage."""
-        self.assert_status(self.ask("/up", method="PUT", body=b"x" * BIG_BYTES), 200)
-        self.assertEqual((self.origin.paths[-1], self.origin.bodies[-1]), ("/up", BIG_BYTES))
+        self.assert_status(self.ask("/up", method="PUT", body=b"x" * size), 200)
+        self.assertEqual((self.origin.paths[-1], self.origin.bodies[-1]), ("/up", size))
         reached = len(self.origin.paths)
         self.assert_status(self.ask("/up", host="cold.example.cn", method="PUT", body=b"x"), 403)
         self.assertEqual(len(self.origin.paths), reached)
@@ -309,6 +309,7 @@ class EveryGateway:
     away_status = 503   # of a request while Sluice is stopped, where the gateway fails closed
     hung_status = 503   # of one while it hangs
     hung_seconds = 3    # how long that may take
+    upload_bytes = 3_000_000  # more than Sluice would take with a question
 
     def serve(self, *more):
         """Starts the program with its example, in which `more` is replaced too."""
@@ -317,7 +318,7 @@ class EveryGateway:
     def test_allowed_and_refused(self):
         self.serve()
         self.check_allowed_and_refused()
-        self.check_uploaded()
+        self.check_uploaded(self.upload_bytes)
 
     def test_throttled(self):
         self.serve()

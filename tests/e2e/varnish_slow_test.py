@@ -9,6 +9,7 @@ from gateways import EveryGateway, GatewayTestCase, MayFailOpen, find_program
 class VarnishTest(EveryGateway, MayFailOpen, GatewayTestCase):
     program = "varnishd"
     open_edits = [("#open: ", "")]
+    upload_bytes = 1_000_000
 
     def serve(self, *more):
         config = self.example("varnish/default.vcl", [
