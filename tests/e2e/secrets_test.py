@@ -5,7 +5,7 @@ import json
 
 import harness
 from gateways import free_port
-from harness import admin_pb2
+from harness import admin_pb2, tagged
 
 SECRETS = ("PLANTED-SECRET-KEY", "PLANTED-AUTHORIZATION", "PLANTED-TOKEN", "PLANTED-SIGNATURE")
 
@@ -26,6 +26,19 @@ class SecretsTest(harness.TestCase):
             self.answers.append(f"{response.status} {response.headers} {response.read().decode()}")
         finally:
             connection.close()
+
+    def ask_as_envoy(self):
+        """envoy.service.auth.v3.CheckRequest, written by hand: the package for it is not in every run."""
+        def header(name, value):
+            return tagged(3, tagged(1, name) + tagged(2, value))
+        http = (tagged(2, b"GET") + header(b"authorization", b"AWS AK:PLANTED-AUTHORIZATION") +
+                tagged(4, b"/b9/k?X-Amz-Signature=PLANTED-SIGNATURE") + tagged(5, b"h.cn"))
+        for profile in (b"s3-path", b"nonsense"):
+            request = tagged(4, tagged(2, http)) + tagged(10, tagged(1, b"profile") + tagged(2, profile))
+            # Longer than 127 bytes: the length has two.
+            message = bytes([1 << 3 | 2, len(request) & 0x7F | 0x80, len(request) >> 7]) + request
+            call = self.server.channel(self.server.check_address).unary_unary("/envoy.service.auth.v3.Authorization/Check")
+            self.answers.append(call(message, timeout=harness.DEADLINE_SECONDS).decode("latin-1"))
 
     def test_nothing_of_them_comes_out_again(self):
         rgw = json.dumps({"input": {
@@ -48,6 +61,9 @@ class SecretsTest(harness.TestCase):
             self.post("/forward/s3-path", "", **forwarded)
             self.post("/nginx/s3-path", "", **{name.replace("Forwarded", "Original"): value
                                               for name, value in forwarded.items()})
+        self.ask_as_envoy()
+        self.assertIn("AccountProblem", self.answers[-2])
+        self.assertIn("context_extensions.profile", self.answers[-1])
         self.post("/v1/check", '{"operation":"PLANTED-TOKEN"', Authorization="PLANTED-AUTHORIZATION")
 
         decisions = list(self.server.decision_log().Query(admin_pb2.LogQuery(), timeout=harness.DEADLINE_SECONDS))
