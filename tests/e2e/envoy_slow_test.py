@@ -2,8 +2,11 @@
 wire-compatible files is spoken to with the real ones, field by field. Skipped where npm cannot be reached.
 """
 
+import atexit
 import base64
+import functools
 import hashlib
+import importlib
 import os
 import pathlib
 import shutil
@@ -14,14 +17,27 @@ import tempfile
 import unittest
 
 import grpc
+import yaml
 
 import harness
-from gateways import byte_limit, gateway_policy
-from google.protobuf import json_format, wrappers_pb2
+from gateways import EXAMPLES, byte_limit, gateway_policy
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, wrappers_pb2
 
 PACKAGE = "@grpc/grpc-js-xds@1.14.1"
 INTEGRITY = "sha512-F2mVXwEeMWw1znPUrp+8ykjsIOVnf7Rv+EyIvXOfz73w5tNolCnzokpLkE/d2Ehx30PJmZXqCQdMpx8DcBJohA=="
-PROTOS = ("envoy/service/auth/v3/external_auth.proto", "envoy/service/ratelimit/v3/rls.proto")
+SERVICES = ("envoy/service/auth/v3/external_auth.proto", "envoy/service/ratelimit/v3/rls.proto")
+# What the examples are made of.
+CONFIGURATION = (
+    "envoy/config/bootstrap/v3/bootstrap.proto",
+    "envoy/extensions/access_loggers/stream/v3/stream.proto",
+    "envoy/extensions/filters/http/ext_authz/v3/ext_authz.proto",
+    "envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto",
+    "envoy/extensions/filters/http/router/v3/router.proto",
+    "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",
+    "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
+)
+# Of route.v3.RateLimit; newer than the package.
+NEWER_KEYS = ("apply_on_stream_done", "hits_addend")
 
 
 def fetch(folder):
@@ -42,9 +58,13 @@ def fetch(folder):
 
 
 def generate(deps, folder):
-    """Python of the two services and of everything that they import."""
+    """Python of the services, of the configuration, and of everything that they import."""
     roots = [deps / name for name in ("envoy-api", "xds", "googleapis", "protoc-gen-validate")]
-    wanted, found = list(PROTOS), {}
+    # The package's annotations are older than what it annotates with them. Nothing of them is on the wire.
+    rules = deps / "protoc-gen-validate" / "validate" / "validate.proto"
+    rules.write_text(rules.read_text(encoding="utf-8").replace(
+        "message StringRules {", "message StringRules { optional bool ignore_empty = 26;"), encoding="utf-8")
+    wanted, found = list(SERVICES + CONFIGURATION), {}
     while wanted:
         name = wanted.pop()
         if name in found or name.startswith("google/protobuf/"):
@@ -64,13 +84,98 @@ def generate(deps, folder):
     return out
 
 
+@functools.lru_cache(maxsize=1)
+def real_protos():
+    """Makes the real files' Python importable, once. SkipTest where they cannot be had."""
+    folder = tempfile.mkdtemp(prefix="sluice-envoy-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    sys.path.insert(0, str(generate(fetch(folder), folder)))
+
+
+class EnvoyExamplesTest(unittest.TestCase):
+    """The examples are of fields, values and types that Envoy has. Whether they do what they say, only Envoy could show."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        real_protos()
+        for name in CONFIGURATION:  # so that what an Any holds is known
+            importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
+
+    def without_newer(self, value):
+        if isinstance(value, list):
+            return [self.without_newer(each) for each in value]
+        if isinstance(value, dict):
+            return {key: self.without_newer(each) for key, each in value.items() if key not in NEWER_KEYS}
+        return value
+
+    def parse(self, name, message):
+        text = (EXAMPLES / "envoy" / name).read_text(encoding="utf-8")
+        return json_format.ParseDict(self.without_newer(yaml.safe_load(text)), message)
+
+    def test_bootstrap(self):
+        from envoy.config.bootstrap.v3 import bootstrap_pb2  # pylint: disable=import-outside-toplevel
+        bootstrap = self.parse("envoy.yaml", bootstrap_pb2.Bootstrap())
+        self.assertEqual([cluster.name for cluster in bootstrap.static_resources.clusters], ["storage", "sluice"])
+
+    def test_http_mode(self):
+        # pylint: disable=import-outside-toplevel
+        from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+        self.parse("http-mode.yaml", http_connection_manager_pb2.HttpFilter())
+
+
+class WireCompatibleTest(unittest.TestCase):
+    """proto/envoy against the real files: each message, field and value has the number and the type that it has there."""
+
+    def setUp(self):
+        super().setUp()
+        real_protos()
+        for name in SERVICES:
+            importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
+        self.real = descriptor_pool.Default()
+        self.compared = 0
+
+    def compare_enum(self, scope, enum):
+        real = self.real.FindEnumTypeByName(f"{scope}.{enum.name}")
+        for value in enum.value:
+            # Older than WEEK.
+            if (enum.name, value.name) != ("Unit", "WEEK"):
+                self.assertEqual(real.values_by_name[value.name].number, value.number, value.name)
+
+    def compare(self, scope, message):
+        name = f"{scope}.{message.name}"
+        for nested in message.nested_type:
+            if not nested.options.map_entry:
+                self.compare(name, nested)
+        for enum in message.enum_type:
+            self.compare_enum(name, enum)
+        real = self.real.FindMessageTypeByName(name)
+        for field in message.field:
+            if (message.name, field.name) == ("RateLimitDescriptor", "hits_addend"):
+                continue  # the package is older
+            other = real.fields_by_name[field.name]
+            kind = (other.message_type or other.enum_type).full_name if other.message_type or other.enum_type else ""
+            self.assertEqual((field.number, field.type, field.label, field.type_name.lstrip(".")),
+                             (other.number, other.type, other.label, kind), f"{name}.{field.name}")
+            self.compared += 1
+
+    def test_every_field(self):
+        root = harness.SOURCE / "proto"
+        files = sorted(str(path) for path in (root / "envoy").rglob("*.proto"))
+        packed = subprocess.run(["protoc", f"-I{root}", "-o/dev/stdout", *files], check=True, capture_output=True).stdout
+        for file in descriptor_pb2.FileDescriptorSet.FromString(packed).file:
+            for message in file.message_type:
+                self.compare(file.package, message)
+            for enum in file.enum_type:
+                self.compare_enum(file.package, enum)
+        self.assertGreater(self.compared, 50)
+
+
 class EnvoyTest(harness.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.protos = tempfile.mkdtemp(prefix="sluice-envoy-")
-        cls.addClassCleanup(shutil.rmtree, cls.protos, ignore_errors=True)
-        sys.path.insert(0, str(generate(fetch(cls.protos), cls.protos)))
+        real_protos()
         # pylint: disable=import-outside-toplevel
         from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
         from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
