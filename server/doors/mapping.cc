@@ -69,16 +69,18 @@ absl::Status MapS3(const GatewayRequest& request, absl::string_view query, Mappe
   return MapS3Operation(request.method, query, is_signed, request.Header("x-amz-copy-source"), mapped);
 }
 
-// The declared length of the body, by the first header that has one: S3's own, of what is inside its framing; that of a
-// gateway whose question has no body; the request's.
+int64_t LengthIn(const GatewayRequest& request, absl::string_view header) {
+  int64_t bytes = 0;
+  return absl::SimpleAtoi(request.Header(header), &bytes) && bytes > 0 ? bytes : 0;
+}
+
+// The declared length of the body: S3's own, of what is inside its framing; else the request's, or that of a gateway
+// whose question has no body. The greater, so that no client makes itself smaller where its gateway does not set the
+// latter.
 void MapBytes(const GatewayRequest& request, CheckInput* input) {
-  for (const char* name : {"x-amz-decoded-content-length", "x-original-content-length", "content-length"}) {
-    int64_t bytes = 0;
-    if (absl::SimpleAtoi(request.Header(name), &bytes) && bytes > 0) {
-      input->bytes = bytes;
-      return;
-    }
-  }
+  input->bytes = LengthIn(request, "x-amz-decoded-content-length");
+  if (input->bytes > 0) return;
+  input->bytes = std::max(LengthIn(request, "content-length"), LengthIn(request, "x-original-content-length"));
 }
 
 }  // namespace

@@ -219,6 +219,7 @@ TEST_F(MappingTest, DeclaredLengths) {
   EXPECT_EQ(bytes({{"content-length", "7"}}), 7);
   EXPECT_EQ(bytes({{"content-length", "0"}, {"x-original-content-length", "8"}}), 8);
   EXPECT_EQ(bytes({{"content-length", "7"}, {"x-original-content-length", ""}}), 7);
+  EXPECT_EQ(bytes({{"content-length", "7"}, {"x-original-content-length", "1"}}), 7);  // a client that says less
   EXPECT_EQ(bytes({{"x-original-content-length", "8"}, {"x-amz-decoded-content-length", "6"}}), 6);
   EXPECT_EQ(bytes({{"content-length", "-7"}}), 0);
   EXPECT_EQ(bytes({{"content-length", "much"}}), 0);
