@@ -18,11 +18,9 @@ void MethodNotAllowed(HttpResponse* response) {
 
 absl::string_view PathOf(absl::string_view target) { return target.substr(0, target.find('?')); }
 
-void UnknownProfile(absl::string_view door, HttpResponse* response) {
-  RenderUnmapped(absl::InvalidArgumentError(absl::StrCat("path: wanted ", door,
-                                                         "/PROFILE, where PROFILE is cdn, "
-                                                         "s3-path, s3-vhost or kodo")),
-                 response);
+absl::Status UnknownProfile(absl::string_view door) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("path: wanted ", door, "/PROFILE, where PROFILE is cdn, s3-path, s3-vhost or kodo"));
 }
 
 }  // namespace
@@ -45,6 +43,7 @@ HttpHandler* Doors::Make(Answer answer) {
 
 Doors::Doors(DoorOptions options, Checker* checker, Router* router)
     : options_(std::move(options)),
+      checker_(checker),
       check_(checker),
       nginx_(&options_, checker),
       forward_(&options_, checker),
@@ -92,8 +91,8 @@ void Doors::AddProxies(Router* router) {
   router->AddHttpPrefix("/nginx/", Make([this](const HttpRequest& request, HttpResponse* response) {
                           const auto profile = ParseProfile(absl::StripPrefix(PathOf(request.target), "/nginx/"));
                           if (!profile) {
-                            UnknownProfile("/nginx", response);
-                            response->status = 403;  // the one refusal that auth_request knows
+                            checker_->OnUnreadable();
+                            NginxDoor::Refuse(UnknownProfile("/nginx"), response);
                             return;
                           }
                           nginx_.Answer(*profile, request, response);
@@ -104,7 +103,8 @@ void Doors::AddProxies(Router* router) {
   router->AddHttpPrefix("/forward/", Make([this](const HttpRequest& request, HttpResponse* response) {
                           const auto profile = ParseProfile(absl::StripPrefix(PathOf(request.target), "/forward/"));
                           if (!profile) {
-                            UnknownProfile("/forward", response);
+                            checker_->OnUnreadable();
+                            RenderUnmapped(UnknownProfile("/forward"), response);
                             return;
                           }
                           forward_.Answer(*profile, request, response);
@@ -114,7 +114,8 @@ void Doors::AddProxies(Router* router) {
                           const size_t slash = rest.find('/');
                           const auto profile = ParseProfile(rest.substr(0, slash));
                           if (!profile || slash == absl::string_view::npos) {
-                            UnknownProfile("/envoy", response);
+                            checker_->OnUnreadable();
+                            RenderUnmapped(UnknownProfile("/envoy"), response);
                             return;
                           }
                           forward_.AnswerReplayed(*profile, rest.substr(slash), /*below_500=*/true, request, response);

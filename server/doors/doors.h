@@ -51,6 +51,7 @@ class Doors {
   void AddProxies(Router* router);
 
   const DoorOptions options_;
+  Checker* const checker_;
   CheckDoor check_;
   NginxDoor nginx_;
   ForwardAuthDoor forward_;

@@ -4,6 +4,15 @@
 
 namespace sluice {
 
+void NginxDoor::Refuse(const absl::Status& why, HttpResponse* response) {
+  response->status = 403;
+  AddHeader(response, "X-Sluice-Verdict", "DENY");
+  AddHeader(response, "X-Sluice-Reason", "UNMAPPED");
+  AddHeader(response, "X-Sluice-Status", "400");
+  AddHeader(response, "X-Sluice-Message", why.message());
+  AddHeader(response, "Cache-Control", "no-store");
+}
+
 void NginxDoor::Answer(Profile profile, const HttpRequest& request, HttpResponse* response) {
   GatewayRequest original;
   absl::Status status = ReadDescription(request, "x-original-method", &original.method);
@@ -19,12 +28,7 @@ void NginxDoor::Answer(Profile profile, const HttpRequest& request, HttpResponse
     checker_->OnUnreadable();
   }
   if (!status.ok()) {
-    response->status = 403;
-    AddHeader(response, "X-Sluice-Verdict", "DENY");
-    AddHeader(response, "X-Sluice-Reason", "UNMAPPED");
-    AddHeader(response, "X-Sluice-Status", "400");
-    AddHeader(response, "X-Sluice-Message", status.message());
-    AddHeader(response, "Cache-Control", "no-store");
+    Refuse(status, response);
     return;
   }
   AddGatewayHeaders(decision, response);

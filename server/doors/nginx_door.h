@@ -18,6 +18,9 @@ class NginxDoor {
   // own headers come along. Thread-safe; does not block.
   void Answer(Profile profile, const HttpRequest& request, HttpResponse* response);
 
+  // Says that nothing could be judged, in the one way that auth_request knows; the client is to get 400 and `why`.
+  static void Refuse(const absl::Status& why, HttpResponse* response);
+
  private:
   const DoorOptions* const options_;
   Checker* const checker_;
