@@ -18,7 +18,7 @@ import urllib.parse
 import uuid
 
 import harness
-from gateways import EXAMPLES, find_program, free_port
+from gateways import EXAMPLES, find_program, free_port, hanging
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
 ACCESS_KEY, SECRET_KEY = "AKALICE", "RGW-SECRET-KEY-OF-ALICE"
@@ -199,6 +199,7 @@ rgw_enable_usage_log = false
         self.sluice.apply(harness.unfreeze("alice"))
         self.assert_s3(204, "DELETE", "/bkt/clean.txt")
         self.assert_secrets_are_dropped()
+        self.assert_bounded_when_sluice_hangs()
         self.assert_closed_when_sluice_is_away()
 
     def assert_secrets_are_dropped(self):
@@ -207,6 +208,16 @@ rgw_enable_usage_log = false
         seen = decisions + self.sluice.http_get("/metrics")[1] + self.sluice.log_text()
         for secret in (SECRET_KEY, ACCESS_KEY, "change-me"):
             self.assertNotIn(secret, seen)
+
+    def assert_bounded_when_sluice_hangs(self):
+        self.assert_s3(200, "PUT", "/bkt/other.txt", b"hello")
+        started = time.monotonic()
+        with hanging(self.sluice):
+            self.assert_s3(500, "GET", "/bkt/other.txt")
+        seconds = time.monotonic() - started
+        print(f"a hung Sluice held a client up for {seconds:.2f} s")
+        self.assertLess(seconds, 15)
+        self.assert_s3(200, "GET", "/bkt/other.txt")
 
     def assert_closed_when_sluice_is_away(self):
         self.sluice.stop()

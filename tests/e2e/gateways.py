@@ -4,6 +4,7 @@ A gateway runs with its example as it stands, but for addresses and paths: each 
 replacement must be found, so that an example cannot drift away from its test.
 """
 
+import contextlib
 import http.client
 import http.server
 import os
@@ -71,6 +72,21 @@ class Origin:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+
+@contextlib.contextmanager
+def hanging(sluice):
+    """A node that takes connections and answers nothing, until the end of the block."""
+    pid = sluice.process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        # Each thread stops when it next runs; one that still runs would answer.
+        await_condition(lambda: all("\tT" in line for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+                                    for line in (task / "status").read_text().splitlines()
+                                    if line.startswith("State:")), "every thread of Sluice has stopped")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 class Answer:
@@ -287,16 +303,8 @@ class GatewayTestCase(TestCase):
     def check_slow(self, status=503, seconds=3):
         """A Sluice that hangs holds a client up for a bounded time."""
         self.assert_status(self.ask("/k"), 200)
-        pid = self.sluice.process.pid
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            # Each thread stops when it next runs; one that still runs would answer.
-            await_condition(lambda: all("\tT" in line for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
-                                        for line in (task / "status").read_text().splitlines()
-                                        if line.startswith("State:")), "every thread of Sluice has stopped")
+        with hanging(self.sluice):
             answer = self.ask("/k")
-        finally:
-            os.kill(pid, signal.SIGCONT)
         self.assert_status(answer, status)
         self.assertLess(answer.seconds, seconds)
         print(f"a hung Sluice held a client up for {answer.seconds:.2f} s")
