@@ -22,6 +22,7 @@ from harness import (DEADLINE_SECONDS, SOURCE, TestCase, _dies_with_us, account_
 
 EXAMPLES = SOURCE / "examples"
 BIG_BYTES = 600_000
+LATE_SECONDS = 0.7  # longer than any gateway is told to wait for Sluice, where it can be told
 
 
 def free_port():
@@ -36,7 +37,8 @@ def find_program(name):
 
 
 class Origin:
-    """The storage behind a gateway: answers every path with its name, /big with BIG_BYTES; counts what reached it."""
+    """The storage behind a gateway: answers every path with its name, /big with BIG_BYTES, /late after LATE_SECONDS; counts
+    what reached it."""
 
     def __init__(self):
         origin = self
@@ -50,6 +52,8 @@ class Origin:
                 length = int(self.headers.get("Content-Length") or 0)
                 origin.bodies.append(len(self.rfile.read(length)))
                 origin.paths.append(self.path)
+                if self.path == "/late":
+                    time.sleep(LATE_SECONDS)
                 body = b"x" * BIG_BYTES if self.path.endswith("/big") else f"served {self.path}\n".encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
@@ -217,6 +221,8 @@ class GatewayTestCase(TestCase):
         for path in ("/a%20b/k.jpg?x=1", "/%2566lagged.jpg"):
             self.assert_status(self.ask(path), 200)
             self.assertEqual(self.origin.paths[-1], path)
+        # Whoever does not wait long for Sluice still waits for the storage.
+        self.assert_status(self.ask("/late"), 200)
         reached = len(self.origin.paths)
         self.assert_status(self.ask("/k", host="cold.example.cn"), 403)
         flagged = self.ask("/flagged.jpg")
