@@ -327,11 +327,12 @@ absl::Status UsageStore::Commit(const Ledger::Batch& batch, const std::vector<Le
   const auto run = [&](const auto& write) {
     if (error == 0) error = write();
   };
-  for (const auto& [key, held] : batch.held) {
-    run([&] { return table(environment_->held).Put(EncodeKey(key), EncodeHeld(held)); });
+  // By pair: clang before 16 lets no lambda name a structured binding.
+  for (const auto& each : batch.held) {
+    run([&] { return table(environment_->held).Put(EncodeKey(each.first), EncodeHeld(each.second)); });
   }
-  for (const auto& [key, traffic] : batch.traffic) {
-    run([&] { return table(environment_->traffic).Put(EncodeKey(key), EncodeTraffic(traffic)); });
+  for (const auto& each : batch.traffic) {
+    run([&] { return table(environment_->traffic).Put(EncodeKey(each.first), EncodeTraffic(each.second)); });
   }
   uint64_t next_report = next_report_;
   for (const Hash128 report : batch.reports) {
