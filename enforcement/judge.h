@@ -110,11 +110,13 @@ class Judge {
   void Conclude(Decision* decision);
   void ConcludeTrial(const Finding* first, Decision* decision) const;
   void Answer(const Finding& finding, Decision* decision) const;
-  // Writes down a rule that was looked at, where anyone wants to know.
+
+  // judge_explain.cc: writes down a rule that was looked at, where anyone wants to know.
   // Not `answers`: whether anything of this reason matched is still to be said.
   void Note(Reason reason, std::string rule, bool matched, absl::string_view clause, std::string text,
             bool answers = true);
-  void NoteStanding(absl::string_view account, const Segment& segment, Permission permission, absl::string_view whose);
+  void NoteStanding(absl::string_view account, const Segment& segment, Reason reason, Permission permission,
+                    absl::string_view whose);
   void FinishSteps();
 
   const CheckInput& input_;

@@ -19,10 +19,13 @@
 
 namespace sluice {
 
-// One stretch of an account's standing, from `from` to the next segment's.
+// One stretch of an account's standing, from `from` to the next segment's. Of several that begin at one moment the last
+// is the standing; those before it are how the account may stand still by slow clocks.
 struct Segment {
   absl::Time from;
-  bool written = false;  // begins at a time that was written down beforehand: what it relaxes waits for the clock error
+  // A time that was written down beforehand: until it has passed by the slowest clock, what this segment relaxes
+  // against the one before it is held back. Its own beginning, or, where events have arrived since, an earlier one.
+  OptionalTime waits_for;
   AccountState state = AccountState::kUnspecified;
   TerminationCause cause = TerminationCause::kUnspecified;  // in RETENTION, RECLAIMABLE, RECLAIMED
   // What is permitted: the stricter of the rows where more than one clock runs.
@@ -42,22 +45,28 @@ struct Timeline {
   // nullptr before the account was opened.
   const Segment* At(absl::Time t) const;
   // What `now` permits for a judged operation: what a written time would relax is held back until it has passed by the
-  // slowest clock, and the stricter segment decides until then. `*decided_by` is set to the segment that gives the
-  // answer, nullptr where the account may not be known yet.
-  Permission Permits(Operation judged, const Moment& now, const Segment** decided_by) const;
+  // slowest clock, and the stricter segment decides until then. `delete_opened`: the parameter freeze.allow_delete is
+  // on.
+  // `*decided_by` is set to the segment that gives the answer, nullptr where the account may not be known yet.
+  Permission Permits(Operation judged, const Moment& now, bool delete_opened, const Segment** decided_by) const;
 };
 
-// Whether an event may be added to what an account has gone through.
+// What became of one event of an account, in its place among the others.
 struct LifecycleOutcome {
   bool accepted = false;
-  bool changes = false;  // false: it already holds, or changes nothing; not worth keeping
+  bool changes = false;  // false: it already held there, or was refused
   std::string error;     // where it is not accepted
 };
 
+// Why a RECLAIMED account does not take a change; empty where it does, and nothing comes of it.
+std::string WhyNotOnceReclaimed(const Change& change);
+
 // The timeline of an account from its accepted events (of the lifecycle alone, in any order; judged in the order of
-// effective_at, then revision). With `candidate`, which must be one of `facts`, also says what becomes of that one.
+// effective_at, then revision). With `outcomes`, also says what became of each, at the same index as in `facts`: one
+// that was accepted when it arrived may be refused, or change nothing, behind one that arrived later and is dated
+// before it, and the other way round.
 Timeline BuildTimeline(const std::vector<StampedEvent>& facts, absl::string_view account, const Parameters& parameters,
-                       const Pack& pack, const StampedEvent* candidate = nullptr, LifecycleOutcome* outcome = nullptr);
+                       const Pack& pack, std::vector<LifecycleOutcome>* outcomes = nullptr);
 
 }  // namespace sluice
 

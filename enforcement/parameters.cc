@@ -110,8 +110,9 @@ bool Parameters::IsOn(absl::string_view name, absl::string_view account, const M
     // "on" opens: it begins when its written time has passed for certain, and ends at once. "off" the other way round.
     const bool opens = value.value == "on";
     const bool written_ahead = value.from > value.arrived_at;
-    const bool begun = opens && written_ahead ? now.Passed(value.from) : value.from <= now.wall;
-    const bool ended = opens ? value.to <= now.wall : now.Passed(value.to);
+    // A moment of the past may be asked for, before what has passed for certain by now.
+    const bool begun = value.from <= now.wall && (!opens || !written_ahead || now.Passed(value.from));
+    const bool ended = value.to <= now.wall && (opens || now.Passed(value.to));
     return begun && !ended;
   };
   return ValueWhere(*pack_->FindParameter(name), account.empty() ? nullptr : Find(name, account), Find(name, ""),

@@ -11,12 +11,23 @@
 namespace sluice {
 namespace {
 
-// When RECLAIMABLE may be announced of an account; nothing where its timeline does not lead there.
-absl::optional<int64_t> DueNs(const Timeline& timeline) {
-  if (timeline.segments.empty()) return absl::nullopt;
-  const Segment& last = timeline.segments.back();
-  if (last.state != AccountState::kReclaimable || !last.announce_at) return absl::nullopt;
-  return absl::ToUnixNanos(*last.announce_at);
+// When something may be announced of an account by time alone: a stretch of RECLAIMABLE from its announce_at on, where
+// something in it changes at a time that was written ahead (a payment is no longer on its way), and its end where that
+// was. A stretch that an event ended on arrival is over, and one that was announced already (`announced`) is not again.
+std::vector<int64_t> DueNs(const Timeline& timeline, bool announced) {
+  std::vector<int64_t> due;
+  const auto& segments = timeline.segments;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    if (segments[i].state != AccountState::kReclaimable || !segments[i].announce_at) continue;
+    const Segment* next = i + 1 < segments.size() ? &segments[i + 1] : nullptr;
+    const bool goes_on = next != nullptr && next->state == AccountState::kReclaimable;
+    if (next != nullptr && !goes_on && next->waits_for != next->from) continue;
+    if (!announced && !goes_on) due.push_back(absl::ToUnixNanos(*segments[i].announce_at));
+    if (next != nullptr && !(announced && goes_on) && next->waits_for == next->from) {
+      due.push_back(absl::ToUnixNanos(next->from));
+    }
+  }
+  return due;
 }
 
 // The row of a state that has one alone and no clock of its own.
@@ -41,7 +52,7 @@ Segment Policy::PlainSegment(AccountState state, int64_t from_ns) const {
 }
 
 bool Policy::IsPlain(const Segment& segment) const {
-  return PlainRow(segment.state).has_value() && !segment.written && segment.cause == TerminationCause::kUnspecified &&
+  return PlainRow(segment.state).has_value() && !segment.waits_for && segment.cause == TerminationCause::kUnspecified &&
          segment.permissions == pack_->rows[static_cast<size_t>(*PlainRow(segment.state))] &&
          segment.since == segment.from && !segment.deadline && !segment.payment_pending && !segment.announce_at &&
          !segment.delete_by_parameter && FitsNanos(segment.from);
@@ -99,9 +110,9 @@ void Policy::PutAccount(const Entity& account, const Timeline& standing) {
   const AccountRecord before = Meet(account.key.id, hash);
   const Timeline was = TimelineOf(before);
   AccountRecord record = RecordOf(before.name, standing);
-  // Opened and paid: no clock that a parameter could move.
-  record.clocked = !standing.segments.empty() &&
-                   (account.events.size() > 2 || standing.segments.back().state != AccountState::kActive);
+  // Of one that was never more than opened and paid no clock runs that a parameter could move.
+  record.clocked = std::any_of(standing.segments.begin(), standing.segments.end(),
+                               [](const Segment& segment) { return !PlainRow(segment.state); });
   if (const AccountRecord* pending = accounts_.Pending(hash)) records_->names.Free(pending->code());
   accounts_.Put(hash, record);
   account_count_ += (record.form != AccountRecord::kNameOnly) - (before.form != AccountRecord::kNameOnly);
@@ -165,9 +176,9 @@ absl::string_view Policy::AccountName(Hash128 account) const {
 // --------------------------------------------------------------------------------------------------
 
 void Policy::TrackDue(const AccountRecord& record, const Timeline& was, const Timeline& is) {
-  if (const absl::optional<int64_t> due = DueNs(was)) records_->due.erase({*due, record.name});
-  const absl::optional<int64_t> due = DueNs(is);
-  if (due && !IsAnnounced(records_->names.At(record.name))) records_->due.emplace(*due, record.name);
+  for (const int64_t due : DueNs(was, /*announced=*/false)) records_->due.erase({due, record.name});
+  const bool announced = IsAnnounced(records_->names.At(record.name));
+  for (const int64_t due : DueNs(is, announced)) records_->due.emplace(due, record.name);
 }
 
 bool Policy::IsAnnounced(absl::string_view account) const { return AnnouncedAt(account).has_value(); }
@@ -231,6 +242,15 @@ const std::set<std::string>& Policy::HostsBelow(const std::string& wildcard) con
 std::vector<Announcement> Policy::DueAnnouncements(const Moment& now) {
   std::vector<Announcement> due;
   const int64_t wall_ns = absl::ToUnixNanos(now.wall);
+  // What has ended at a time that was written beforehand.
+  for (auto it = records_->due.begin(); it != records_->due.end() && it->first <= wall_ns;) {
+    const absl::string_view name = records_->names.At(it->second);
+    const absl::optional<Account> account = FindAccount(name);
+    const Segment* segment = account ? account->timeline.At(now.wall) : nullptr;
+    const bool over = segment == nullptr || segment->state != AccountState::kReclaimable;
+    records_->recheck_announced |= over && IsAnnounced(name);
+    it = over ? records_->due.erase(it) : std::next(it);
+  }
   const bool some_due =
       !records_->due.empty() && records_->due.begin()->first <= wall_ns && now.clock_error.has_value();
   const bool recheck = !records_->announced.empty() && (records_->recheck_announced || !evidence_.empty());
@@ -259,12 +279,14 @@ std::vector<Announcement> Policy::DueAnnouncements(const Moment& now) {
     }
   }
   if (some_due) {
+    absl::flat_hash_set<NamePool::Place> looked_at;  // an account may be due for more than one cause
     for (auto it = records_->due.begin(); it != records_->due.end() && it->first <= wall_ns; ++it) {
+      if (!looked_at.insert(it->second).second) continue;
       const absl::string_view name = records_->names.At(it->second);
       const absl::optional<Account> account = FindAccount(name);
-      const Segment* segment = account ? account->timeline.At(now.wall) : nullptr;
-      if (segment == nullptr || segment->state != AccountState::kReclaimable || segment->payment_pending ||
-          held.contains(name)) {
+      const Segment* segment = account->timeline.At(now.wall);
+      if (segment->payment_pending || !segment->announce_at || *segment->announce_at > now.wall ||
+          held.contains(name) || IsAnnounced(name)) {
         continue;
       }
       announce(AnnouncementKind::kReclaimable, name, *segment,

@@ -111,7 +111,7 @@ struct PolicyRecords {
   // By wildcard ("*.x") that a hold is on: every domain below it that there ever was.
   std::map<std::string, std::set<std::string>> hosts_below;
   std::vector<std::string> hosts_put;  // domains put since the last Publish, which `each` may not know yet
-  absl::btree_set<std::pair<int64_t, NamePool::Place>> due;  // announce_at, account: RECLAIMABLE, not announced
+  absl::btree_set<std::pair<int64_t, NamePool::Place>> due;  // when something may be announced, and of whom
   std::map<std::string, absl::Time, std::less<>> announced;  // RECLAIMABLE, and told so when; in order of id
   bool recheck_announced = false;                            // something changed that may cancel one of them
 };

@@ -2,17 +2,19 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "enforcement/calendar.h"
 #include "enforcement/check.h"
 #include "enforcement/event_form.h"
+#include "enforcement/evidence.h"
 #include "enforcement/names.h"
 
 namespace sluice {
 namespace {
+
+// Of the events of an account that change nothing: a week of three a night, and some.
+constexpr size_t kIdleEventsKept = 32;
 
 absl::Status Malformed(absl::string_view message) { return absl::InvalidArgumentError(message); }
 
@@ -167,14 +169,22 @@ class Reducer {
 
   absl::Status Apply(const std::monostate&) { return absl::InternalError("no change"); }
 
+  // How the account stands now; UNSPECIFIED of one that is unknown.
+  AccountState StateOf(absl::string_view id) const {
+    const absl::optional<Account> account = policy_.FindAccount(id);
+    const Segment* segment = account ? account->timeline.At(now_) : nullptr;
+    return segment == nullptr ? AccountState::kUnspecified : segment->state;
+  }
+
   // Whether nothing stands before the end of an account's data. Announcements are no part of its timeline.
   absl::Status MayConfirm(const ConfirmReclaimed& change) const {
     const absl::optional<Account> account = policy_.FindAccount(change.account);
     const Segment* segment = account ? account->timeline.At(now_) : nullptr;
-    if (segment == nullptr || segment->state == AccountState::kReclaimed) return absl::OkStatus();
     const auto refuse = [&](absl::string_view why) {
       return absl::FailedPreconditionError(absl::StrCat("confirm_reclaimed: ", why));
     };
+    if (segment == nullptr) return refuse("wants an account that is known");
+    if (segment->state == AccountState::kReclaimed) return absl::OkStatus();
     const OptionalTime announced_at = policy_.AnnouncedAt(change.account);
     if (!announced_at) {
       return refuse(absl::StrCat("RECLAIMABLE was not announced of ", change.account, ", or was taken back"));
@@ -182,6 +192,10 @@ class Reducer {
     if (*result_.event.effective_at < *announced_at) {
       return refuse(absl::StrCat("want a time from the announcement of RECLAIMABLE at ", ChinaTimeText(*announced_at),
                                  " on, got ", ChinaTimeText(*result_.event.effective_at)));
+    }
+    const Segment* then = account->timeline.At(*result_.event.effective_at);
+    if (then->state != AccountState::kReclaimable) {
+      return refuse(absl::StrCat("want an account that is RECLAIMABLE, got ", Name(then->state)));
     }
     if (segment->payment_pending) return refuse("a payment is on its way (7.2.2)");
     if (!moment_.clock_error) return refuse("the clock error is unknown; nothing is erased by such a clock");
@@ -192,14 +206,46 @@ class Reducer {
   template <typename AccountChange>
   absl::Status Apply(const AccountChange& change) {
     if constexpr (std::is_same_v<AccountChange, ConfirmReclaimed>) SLUICE_RETURN_IF_ERROR(MayConfirm(change));
+    if (StateOf(change.account) == AccountState::kReclaimed) {
+      // Nothing comes of it, though it be dated before the end.
+      const std::string why = WhyNotOnceReclaimed(change);
+      return why.empty() ? absl::OkStatus() : absl::FailedPreconditionError(why);
+    }
     Entity entity = Current(EntityKind::kAccount, change.account);
     entity.events.push_back(Stamped());
-    LifecycleOutcome outcome;
-    BuildTimeline(entity.events, change.account, policy_.parameters(), pack_, &entity.events.back(), &outcome);
-    if (!outcome.accepted) return absl::FailedPreconditionError(outcome.error);
-    // What is dated ahead may change something at its time, though it would change nothing today.
-    if (outcome.changes || *result_.event.effective_at > now_) result_.upserts.push_back(std::move(entity));
+    std::vector<LifecycleOutcome> outcomes;
+    BuildTimeline(entity.events, change.account, policy_.parameters(), pack_, &outcomes);
+    if (!outcomes.back().accepted) return absl::FailedPreconditionError(outcomes.back().error);
+    if constexpr (std::is_same_v<AccountChange, SetBalance>) {
+      // Enough of a balance changes nothing whatever arrives before it or after.
+      if (!outcomes.back().changes && change.balance_minor >= change.consumption_minor) return absl::OkStatus();
+    }
+    ForgetIdle(outcomes, &entity.events);
+    result_.upserts.push_back(std::move(entity));
     return absl::OkStatus();
+  }
+
+  // An event that changes nothing where it stands is kept all the same: another may arrive late that is dated before
+  // it (an unfreeze whose freeze was slower). Who tells every account's state again each night shall not fill the store
+  // with it, so of those only the last by date stay; none goes before its time has come.
+  void ForgetIdle(const std::vector<LifecycleOutcome>& outcomes, std::vector<StampedEvent>* events) const {
+    std::vector<std::pair<absl::Time, int64_t>> idle;  // the order in which a timeline takes them
+    for (size_t i = 0; i < events->size(); ++i) {
+      const StampedEvent& each = (*events)[i];
+      if (!outcomes[i].changes && *each.event.effective_at <= now_) {
+        idle.emplace_back(*each.event.effective_at, each.revision);
+      }
+    }
+    if (idle.size() <= kIdleEventsKept) return;
+    const auto first_kept = idle.end() - kIdleEventsKept;
+    std::nth_element(idle.begin(), first_kept, idle.end());
+    size_t i = 0;
+    events->erase(std::remove_if(events->begin(), events->end(),
+                                 [&](const StampedEvent& each) {
+                                   return !outcomes[i++].changes &&
+                                          std::make_pair(*each.event.effective_at, each.revision) < *first_kept;
+                                 }),
+                  events->end());
   }
 
   absl::Status Apply(const BindBucket& change) {
@@ -296,15 +342,7 @@ class Reducer {
   }
 
   absl::Status Apply(const OrderDeletion& change) {
-    const Subject stored = AsStored(change.subject);
-    std::string keeper;  // of several the first by name: the error is announced and stored, and has to read the same
-    for (const Rule* rule : policy_.evidence()) {
-      if (!rule->KeepsNow(moment_)) continue;
-      const Subject kept = AsStored(rule->evidence);
-      if (Covers(kept, stored) ? IsExcepted(*rule, stored) : !Covers(stored, kept)) continue;
-      std::string label = absl::StrCat(rule->kind == EntityKind::kHold ? "hold " : "flag ", rule->id);
-      if (keeper.empty() || label < keeper) keeper = std::move(label);
-    }
+    const std::string keeper = KeeperOfEvidence(change.subject, policy_, source_, moment_);
     if (!keeper.empty()) {
       return absl::FailedPreconditionError(
           absl::StrCat("order_deletion: ", Describe(change.subject), " is kept as evidence by ", keeper));
@@ -317,63 +355,6 @@ class Reducer {
     announcement.detail = result_.event.note;
     result_.announcements.push_back(std::move(announcement));
     return absl::OkStatus();
-  }
-
-  // The object that a URL serves, where its host is bound to a bucket; other subjects as they are.
-  Subject AsStored(const Subject& subject) const {
-    if (subject.path.empty()) return subject;
-    const absl::optional<Domain> domain = policy_.FindDomain(subject.host, now_);
-    if (!domain || domain->bucket.empty()) return subject;
-    Subject object;
-    object.bucket = std::string(domain->bucket);
-    object.key = std::string(absl::StripPrefix(subject.path, "/"));
-    return object.key.empty() ? subject : object;
-  }
-
-  // Whether an exception under a flag takes all of `subject` out of what the flag keeps.
-  bool IsExcepted(const Rule& rule, const Subject& subject) const {
-    if (rule.exceptions.empty()) return false;
-    const Entity flag = Current(EntityKind::kFlag, rule.id);
-    return std::any_of(flag.events.begin(), flag.events.end(), [&](const StampedEvent& stamped) {
-      const auto* exception = std::get_if<GrantException>(&stamped.event.change);
-      if (exception == nullptr || !Covers(AsStored(exception->subject), subject)) return false;
-      const bool ahead = *stamped.event.effective_at > stamped.arrived_at;
-      return ahead ? moment_.Passed(*stamped.event.effective_at) : BitesAt(stamped) <= now_;
-    });
-  }
-
-  // Whether what `inner` names lies within what `outer` names.
-  bool Covers(const Subject& outer, const Subject& inner) const {
-    if (!outer.account.empty()) {
-      if (!inner.account.empty()) return inner.account == outer.account;
-      if (!inner.bucket.empty()) {
-        const absl::optional<Bucket> bucket = policy_.FindBucket(inner.bucket, now_);
-        return bucket && bucket->account == outer.account;
-      }
-      if (!inner.host.empty()) {
-        const absl::optional<Domain> domain = policy_.FindDomain(inner.host, now_);
-        return domain && domain->account == outer.account;
-      }
-      return false;
-    }
-    if (!outer.bucket.empty()) {
-      if (inner.bucket != outer.bucket) return false;
-      if (!outer.prefix.empty()) {
-        return absl::StartsWith(inner.key, outer.prefix) || absl::StartsWith(inner.prefix, outer.prefix);
-      }
-      if (outer.key.empty()) return true;
-      return inner.key == outer.key && (outer.version_id.empty() || inner.version_id == outer.version_id);
-    }
-    if (!outer.hash.empty()) {
-      return inner.hash.algorithm == outer.hash.algorithm && inner.hash.digest == outer.hash.digest;
-    }
-    if (!outer.host.empty()) {
-      const absl::string_view below = absl::StripPrefix(outer.host, "*");
-      const bool within =
-          below.size() < outer.host.size() ? absl::EndsWith(inner.host, below) : inner.host == outer.host;
-      return within && (outer.path.empty() || inner.path == outer.path);
-    }
-    return false;
   }
 
   absl::Status Apply(const SetLimit& change) {

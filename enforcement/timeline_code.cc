@@ -6,11 +6,12 @@ namespace sluice {
 namespace {
 
 enum SegmentBit : uint8_t {
-  kWritten = 1,
+  kWaits = 1,  // for its own beginning, unless kWaitsForEarlier
   kPaymentPending = 2,
   kDeleteByParameter = 4,
   kDeadline = 8,
-  kAnnounceAt = 16
+  kAnnounceAt = 16,
+  kWaitsForEarlier = 32
 };
 
 // How a time is told: by seconds since the one told before, and nanoseconds where there are any.
@@ -76,7 +77,8 @@ class Reader {
 std::string EncodeTimeline(const Timeline& timeline) {
   Writer writer;
   for (const Segment& segment : timeline.segments) {
-    writer.Byte(static_cast<uint8_t>((segment.written ? kWritten : 0) |
+    const bool earlier = segment.waits_for && *segment.waits_for != segment.from;
+    writer.Byte(static_cast<uint8_t>((segment.waits_for ? kWaits : 0) | (earlier ? kWaitsForEarlier : 0) |
                                      (segment.payment_pending ? kPaymentPending : 0) |
                                      (segment.delete_by_parameter ? kDeleteByParameter : 0) |
                                      (segment.deadline ? kDeadline : 0) | (segment.announce_at ? kAnnounceAt : 0)));
@@ -88,6 +90,7 @@ std::string EncodeTimeline(const Timeline& timeline) {
     writer.Time(segment.since);
     if (segment.deadline) writer.Time(*segment.deadline);
     if (segment.announce_at) writer.Time(*segment.announce_at);
+    if (earlier) writer.Time(*segment.waits_for);
   }
   return writer.Take();
 }
@@ -97,7 +100,6 @@ Timeline DecodeTimeline(absl::string_view bytes) {
   for (Reader reader(bytes); reader.more();) {
     Segment& segment = timeline.segments.emplace_back();
     const uint8_t bits = reader.Byte();
-    segment.written = (bits & kWritten) != 0;
     segment.payment_pending = (bits & kPaymentPending) != 0;
     segment.delete_by_parameter = (bits & kDeleteByParameter) != 0;
     const uint8_t words = reader.Byte();
@@ -111,6 +113,7 @@ Timeline DecodeTimeline(absl::string_view bytes) {
     segment.since = reader.Time();
     if ((bits & kDeadline) != 0) segment.deadline = reader.Time();
     if ((bits & kAnnounceAt) != 0) segment.announce_at = reader.Time();
+    if ((bits & kWaits) != 0) segment.waits_for = (bits & kWaitsForEarlier) != 0 ? reader.Time() : segment.from;
   }
   return timeline;
 }

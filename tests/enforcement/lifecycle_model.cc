@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <type_traits>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/civil_time.h"
@@ -75,7 +76,7 @@ constexpr char kBackupRow[] = "DWDDWDDADA";
 constexpr char kUnknownRow[] = "WWWWWWWWWW";
 constexpr int kDeleteAt = 3;
 
-bool IsClosed(TerminationCause cause) {
+bool ClosesData(TerminationCause cause) {
   return cause == TerminationCause::kBreach || cause == TerminationCause::kSecurity ||
          cause == TerminationCause::kViolation || cause == TerminationCause::kArrears;
 }
@@ -199,15 +200,23 @@ class Life {
       const auto consider = [&](absl::Time each) {
         if (each > cursor_ && each <= limit) next = std::min(next, each);
       };
-      if (service_end_) consider(service_end_->time);
-      if (notice_) consider(notice_->time);
+      for (const auto& each : {service_end_, notice_}) {
+        if (each && each->time > cursor_ && each->time <= t && each->time <= std::max(reached_, each->arrived)) {
+          next = std::min(next, each->time);
+        }
+      }
       for (const Clock& clock : Clocks()) consider(clock.deadline);
+      // What was over when it was told is in no doubt.
+      absl::Time timer = next;
+      for (const auto& each : {service_end_, notice_}) {
+        if (each && each->time == next && each->time <= each->arrived) timer = absl::InfiniteFuture();
+      }
       for (const absl::Time each : ValueChanges({"grace_days", "retention_days", "holidays", "holiday_extension"})) {
         consider(each);
       }
       if (next == absl::InfiniteFuture()) break;
       cursor_ = next;
-      if (timers_ != nullptr) timers_->insert(next);
+      if (timers_ != nullptr && next == timer) timers_->insert(next);
       Settle(absl::InfinitePast());
     }
     cursor_ = std::max(cursor_, t);
@@ -242,7 +251,20 @@ class Life {
     return true;
   }
 
-  ModelStanding Standing() const {
+  // All that an event may change, as a text.
+  std::string Facts() const {
+    std::string out = absl::StrCat(opened_, paid_, withheld_, payment_pending_, backup_, reclaimed_, over_.has_value());
+    const auto append = [&](absl::string_view what, absl::Time t) {
+      absl::StrAppend(&out, " ", what, " ", absl::ToUnixSeconds(t), ".", absl::ToUnixNanos(t));
+    };
+    if (frozen_) append("frozen", frozen_->at);
+    for (const Ending& each : terminations_) append("ended", each.at);
+    if (notice_) append("notice", notice_->time);
+    if (service_end_) append("end", service_end_->time);
+    return out;
+  }
+
+  ModelStanding Standing(bool delete_opened) const {
     ModelStanding out;
     out.row = kUnknownRow;
     out.reason = Reason::kUnknownAccount;
@@ -268,8 +290,12 @@ class Life {
         break;
       case AccountState::kFrozen:
         out.row = frozen_->exempt ? kExemptRow : kFrozenRow;
-        if (Value("freeze.allow_delete", cursor_, absl::InfiniteFuture()) == "on") out.row[kDeleteAt] = 'W';
+        if (delete_opened) out.row[kDeleteAt] = 'W';
         if (Ended()) out.row = Stricter(out.row, RetentionRow());
+        // Granted once the grace was over, if the clock is right: what was acknowledged holds all the same.
+        if (backup_in_doubt_) {
+          for (const int op : {1, 4}) out.row[op] = out.row[op] == 'D' ? 'W' : out.row[op];
+        }
         out.reason = Reason::kAccountFrozen;
         out.clause = "7.2.1";
         for (const Clock& clock : Clocks())
@@ -287,8 +313,10 @@ class Life {
       case AccountState::kReclaimable:
       case AccountState::kReclaimed:
         out.row = kClosedRow;
-        out.cause = over_->cause;
-        out.deadline = over_->deadline;
+        if (over_) {
+          out.cause = over_->cause;
+          out.deadline = over_->deadline;
+        }
         out.announce_from = announce_from_;
         out.reason = reclaimed_ ? Reason::kReclaimed : Reason::kAgreementEnded;
         out.clause = ClauseOf(out.cause);
@@ -320,10 +348,13 @@ class Life {
   };
 
   absl::Time Reached() const { return std::min(cursor_, reached_); }
+  // What was over when it was told is over for certain.
+  bool HasCome(const absl::optional<Written>& written) const {
+    return written && written->time <= cursor_ && (written->time <= reached_ || written->time <= written->arrived);
+  }
 
   std::string Value(absl::string_view name, absl::Time t, absl::Time known_by) const {
-    return model_->ValueAt(name, account_, t, known_by,
-                           name == "freeze.allow_delete" ? reached_ : absl::InfiniteFuture());
+    return model_->ValueAt(name, account_, t, known_by);
   }
 
   std::set<absl::Time> ValueChanges(const Names& names) const {
@@ -337,17 +368,17 @@ class Life {
   }
 
   // The end of a window that began at `start`, as it stands at this instant: read when it begins, and moved later,
-  // never sooner, by what comes into force while it runs.
+  // never sooner, by what comes into force while it runs. What is told late counts from its date, like any event, and
+  // moves the end later or not at all.
   absl::Time Window(const char* name, absl::Time start, absl::Time arrived) const {
-    const auto read = [&](absl::Time t) {
-      const absl::Time known_by = std::max({t, start, arrived});
+    const auto read = [&](absl::Time t, absl::Time known_by) {
       const bool extension = Value("holiday_extension", t, known_by) == "on";
       return ModelWindowEnd(start, std::atoll(Value(name, t, known_by).c_str()),
                             extension ? Value("holidays", t, known_by) : "");
     };
-    absl::Time end = read(start);
+    absl::Time end = std::max(read(start, std::max(start, arrived)), read(start, absl::InfiniteFuture()));
     for (const absl::Time each : ValueChanges({name, "holidays", "holiday_extension"})) {
-      if (each > start && each <= Reached() && each < end) end = std::max(end, read(each));
+      if (each > start && each <= Reached() && each < end) end = std::max(end, read(each, absl::InfiniteFuture()));
     }
     return end;
   }
@@ -361,13 +392,14 @@ class Life {
       out.push_back({TerminationCause::kArrears, 0, end, frozen_->arrived});
     }
     for (const Ending& each : terminations_) {
-      out.push_back({each.cause, 1, Window("retention_days", each.at, each.arrived), each.arrived});
+      const int rank = each.cause == TerminationCause::kNotice ? 2 : 1;
+      out.push_back({each.cause, rank, Window("retention_days", each.at, each.arrived), each.arrived});
     }
-    if (notice_ && notice_->time <= Reached()) {
+    if (HasCome(notice_)) {
       out.push_back(
           {TerminationCause::kNotice, 2, Window("retention_days", notice_->time, notice_->arrived), notice_->arrived});
     }
-    if (service_end_ && service_end_->time <= Reached()) {
+    if (HasCome(service_end_)) {
       out.push_back({TerminationCause::kExpired, 3, Window("retention_days", service_end_->time, service_end_->arrived),
                      service_end_->arrived});
     }
@@ -389,19 +421,17 @@ class Life {
            Window("grace_days", frozen_->at, frozen_->arrived) <= Reached();
   }
   // Whether the agreement has ended by anything but a freeze that is still in its grace.
-  bool Ended() const {
-    return GraceOver() || !terminations_.empty() || (notice_ && notice_->time <= Reached()) ||
-           (service_end_ && service_end_->time <= Reached());
-  }
+  bool Ended() const { return GraceOver() || !terminations_.empty() || HasCome(notice_) || HasCome(service_end_); }
 
-  bool ClosedRuns() const {
+  // What a breach, say, has closed stays closed, though its own window may end before another clock's: time that passes
+  // gives no right back.
+  bool IsClosed() const {
     for (const Clock& each : Clocks()) {
-      const bool counts = each.cause != TerminationCause::kArrears || GraceOver();
-      if (counts && IsClosed(each.cause) && each.deadline > Reached()) return true;
+      if ((each.cause != TerminationCause::kArrears || GraceOver()) && ClosesData(each.cause)) return true;
     }
     return false;
   }
-  std::string RetentionRow() const { return !ClosedRuns() ? kOpenRow : backup_ ? kBackupRow : kClosedRow; }
+  std::string RetentionRow() const { return !IsClosed() ? kOpenRow : backup_ ? kBackupRow : kClosedRow; }
 
   AccountState State() const {
     if (!opened_) return AccountState::kUnspecified;
@@ -410,7 +440,8 @@ class Life {
     if (frozen_ && !GraceOver()) return AccountState::kFrozen;
     if (Ended()) return AccountState::kRetention;
     if (!paid_) return AccountState::kPending;
-    if (withheld_) return AccountState::kWithheld;
+    // No arrow leads from one of these to the other: the first stands until it is taken back, the second is remembered.
+    if (withheld_ && (!notice_ || withheld_first_)) return AccountState::kWithheld;
     if (notice_) return AccountState::kNotice;
     return AccountState::kActive;
   }
@@ -419,11 +450,12 @@ class Life {
   void Settle(absl::Time by) {
     const std::vector<Clock> clocks = Clocks();
     if (!over_ && !reclaimed_ && !clocks.empty() && Last().deadline <= Reached()) {
-      over_ = Last();
+      over_ = last_over_ = Last();
       announce_from_ =
           std::max({over_->deadline + absl::Minutes(10), over_->arrived + absl::Hours(24), by + absl::Hours(24)});
     }
-    if (State() != AccountState::kFrozen && (State() != AccountState::kRetention || !ClosedRuns())) backup_ = false;
+    const bool keeps_backup = State() == AccountState::kFrozen || (State() == AccountState::kRetention && IsClosed());
+    if (!keeps_backup && !backup_in_doubt_) backup_ = false;
     if (State() != state_) {
       state_ = State();
       since_ = cursor_;
@@ -432,15 +464,17 @@ class Life {
 
   void StartFreeze(const LifecycleModel::Told& told) {
     if (frozen_ || over_) return;
-    const absl::Time known_by = std::max(told.at, told.arrived);
-    frozen_ = Freezing{told.at, told.arrived, Value("freeze.exempt", told.at, known_by) == "on",
-                       Value("retention.cumulative", told.at, known_by) == "on"};
+    frozen_ = Freezing{told.at, told.arrived, Value("freeze.exempt", told.at, absl::InfiniteFuture()) == "on",
+                       Value("retention.cumulative", told.at, absl::InfiniteFuture()) == "on"};
   }
 
   bool Change(const LifecycleModel::Told& told, bool forced) {
     const sluice::Change& change = told.change;
     if (std::holds_alternative<Paid>(change)) paid_ = true;
-    if (std::holds_alternative<Withhold>(change)) withheld_ = true;
+    if (std::holds_alternative<Withhold>(change) && !withheld_) {
+      withheld_ = true;
+      withheld_first_ = !notice_;
+    }
     if (std::holds_alternative<ClearWithhold>(change)) withheld_ = false;
     if (const auto* pending = std::get_if<PaymentPending>(&change)) payment_pending_ = pending->pending;
     if (const auto* balance = std::get_if<SetBalance>(&change)) {
@@ -462,10 +496,11 @@ class Life {
     }
     if (const auto* give = std::get_if<GiveNotice>(&change)) {
       if (!forced && *give->termination < DayStart(DayNumber(told.at) + 31)) return false;
-      if (!(notice_ && notice_->time <= Reached())) notice_ = Written{*give->termination, told.arrived};
+      if (!notice_) withheld_first_ = withheld_;
+      if (!HasCome(notice_)) notice_ = Written{*give->termination, told.arrived};
     }
     if (std::holds_alternative<WithdrawNotice>(change) && notice_) {
-      if (!forced && notice_->time <= Reached()) return false;
+      if (!forced && HasCome(notice_)) return false;
       notice_.reset();
     }
     if (const auto* terminate = std::get_if<Terminate>(&change)) {
@@ -474,22 +509,25 @@ class Life {
       if (!known && !over_) terminations_.push_back({terminate->cause, told.at, told.arrived});
     }
     if (std::holds_alternative<GrantBackup>(change)) {
-      if (!forced && (State() != AccountState::kRetention || !ClosedRuns())) return false;
+      if (!forced && (State() != AccountState::kRetention || !IsClosed())) return false;
+      backup_in_doubt_ = State() != AccountState::kRetention || !IsClosed();
       backup_ = true;
     }
     if (std::holds_alternative<Reinstate>(change)) {
-      if (!forced && State() != AccountState::kReclaimable) return State() == AccountState::kActive;
+      // After the window of 7.2.2 no unfreeze does: it takes this.
+      if (State() == AccountState::kActive) return true;
+      if (!forced && State() != AccountState::kReclaimable && !GraceOver()) return false;
       frozen_.reset();
       terminations_.clear();
       notice_.reset();
       service_end_.reset();
       over_.reset();
-      withheld_ = payment_pending_ = backup_ = false;
+      withheld_ = payment_pending_ = backup_ = backup_in_doubt_ = false;
       paid_ = true;
     }
     if (std::holds_alternative<ConfirmReclaimed>(change)) {
-      if (State() != AccountState::kReclaimable) return false;
-      reclaimed_ = true;
+      if (!over_) over_ = Clocks().empty() ? last_over_ : Last();
+      reclaimed_ = true;  // and stays so, whatever is told later of the time before
     }
     return true;
   }
@@ -503,14 +541,17 @@ class Life {
   bool opened_ = false;
   bool paid_ = false;
   bool withheld_ = false;
+  bool withheld_first_ = false;  // before the notice
   bool payment_pending_ = false;
   bool backup_ = false;
+  bool backup_in_doubt_ = false;
   bool reclaimed_ = false;
   absl::optional<Freezing> frozen_;
   std::vector<Ending> terminations_;
   absl::optional<Written> notice_;
   absl::optional<Written> service_end_;
-  absl::optional<Clock> over_;  // RECLAIMABLE: the clock that led there
+  absl::optional<Clock> over_;       // RECLAIMABLE: the clock that led there
+  absl::optional<Clock> last_over_;  // and the last one that ever did
   absl::Time announce_from_;
   AccountState state_ = AccountState::kUnspecified;
   absl::Time since_;
@@ -537,7 +578,7 @@ Outcome LifecycleModel::Tell(const PolicyEvent& event, const Moment& now) {
 
 bool LifecycleModel::Accept(const PolicyEvent& event, absl::Time at, const Moment& now) {
   if (const std::string* account = AccountOf(event.change)) return AcceptLifecycle(event, *account, at, now);
-  const Told told{event.change, at, now.wall, number_ + 1};
+  const Told told{event.change, at, now.wall, number_ + 1, event.role};
   if (const auto* set = std::get_if<SetParameter>(&event.change)) {
     if (set->level == Level::kUnspecified || !Defaults().count(set->name) || !IsValue(set->name, set->value))
       return false;
@@ -545,14 +586,23 @@ bool LifecycleModel::Accept(const PolicyEvent& event, absl::Time at, const Momen
     return true;
   }
   if (std::holds_alternative<AnnounceTerms>(event.change)) {
+    if (at <= now.wall) terms_.clear();  // of terms announced twice the last stands
     terms_.push_back(told);
     std::stable_sort(terms_.begin(), terms_.end(), ByEffect<Told>);
     return true;
   }
   std::vector<Told>& history = kept_[KeptId(event.change)];
-  const bool ends =
-      std::holds_alternative<ReleaseHold>(event.change) || std::holds_alternative<ClearFlag>(event.change);
-  if (ends && (history.empty() || history.back().change.index() == event.change.index())) return false;
+  const auto ends = [](const Change& change) {
+    return std::holds_alternative<ReleaseHold>(change) || std::holds_alternative<ClearFlag>(change);
+  };
+  // What was set last, unless an end of it has come.
+  const Told* set = nullptr;
+  for (const Told& each : history) {
+    if (!ends(each.change)) set = &each;
+    if (ends(each.change) && each.at <= now.wall) set = nullptr;
+  }
+  if (set == nullptr && ends(event.change)) return false;
+  if (set != nullptr && event.role != set->role && event.role != Role::kLegal) return false;
   history.push_back(told);
   return true;
 }
@@ -571,7 +621,7 @@ bool LifecycleModel::AcceptLifecycle(const PolicyEvent& event, absl::string_view
   if (confirms) {
     const auto announced = announced_.find(std::string(account));
     if (announced == announced_.end() || at < announced->second || !now.clock_error || today.payment_pending ||
-        Kept(account, false, now)) {
+        Kept(account, false, now) || StandingAt(account, at).state != AccountState::kReclaimable) {
       return false;
     }
   }
@@ -581,8 +631,33 @@ bool LifecycleModel::AcceptLifecycle(const PolicyEvent& event, absl::string_view
     if (each.at <= at) life.Apply(each, false);
   }
   if (!life.Apply(candidate, false)) return false;
+  if (today.state == AccountState::kReclaimed) return true;
   told_.push_back(candidate);
+  ForgetIdle(account, now.wall);
   return true;
+}
+
+void LifecycleModel::ForgetIdle(absl::string_view account, absl::Time now) {
+  Life life(this, account, absl::InfiniteFuture(), nullptr);
+  std::vector<int64_t> idle;
+  for (const Told& each : EventsOf(account)) {
+    life.PassUntil(each.at);
+    const std::string before = life.Facts();
+    const bool applied = life.Apply(each, false);
+    const auto* balance = std::get_if<SetBalance>(&each.change);
+    if (applied && life.Facts() != before) continue;
+    if (balance != nullptr && balance->balance_minor >= balance->consumption_minor && each.number == number_ + 1) {
+      told_.pop_back();  // enough of a balance is no event at all
+      return;
+    }
+    if (each.at <= now) idle.push_back(each.number);
+  }
+  while (idle.size() > 32) {
+    const auto first =
+        std::find_if(told_.begin(), told_.end(), [&](const Told& each) { return each.number == idle.front(); });
+    told_.erase(first);
+    idle.erase(idle.begin());
+  }
 }
 
 std::vector<LifecycleModel::Told> LifecycleModel::EventsOf(absl::string_view account) const {
@@ -594,36 +669,54 @@ std::vector<LifecycleModel::Told> LifecycleModel::EventsOf(absl::string_view acc
   return out;
 }
 
-std::string LifecycleModel::ValueAt(absl::string_view name, absl::string_view account, absl::Time t,
-                                    absl::Time known_by, absl::Time reached) const {
+const LifecycleModel::Value* LifecycleModel::Highest(absl::string_view name, absl::string_view account,
+                                                     const std::function<bool(const Value&)>& holds) const {
   const Value* best = nullptr;
   const auto rank = [](const Value& v) { return std::make_tuple(v.set.level, !v.set.account.empty(), v.number); };
   for (const Value& each : values_) {
     if (each.set.name != name || (!each.set.account.empty() && each.set.account != account)) continue;
-    if (each.arrived > known_by || each.from > t || each.to <= std::min(t, reached)) continue;
-    if (each.from > each.arrived && each.from > reached) continue;
-    if (best == nullptr || rank(*best) < rank(each)) best = &each;
+    if (holds(each) && (best == nullptr || rank(*best) < rank(each))) best = &each;
   }
-  return best != nullptr ? best->set.value : Defaults().at(std::string(name));
+  return best;
+}
+
+std::string LifecycleModel::ValueAt(absl::string_view name, absl::string_view account, absl::Time t,
+                                    absl::Time known_by) const {
+  const Value* value = Highest(
+      name, account, [&](const Value& each) { return each.arrived <= known_by && each.from <= t && t < each.to; });
+  return value != nullptr ? value->set.value : Defaults().at(std::string(name));
+}
+
+// What opens begins once its written time has passed for certain and ends on time; what closes the other way round.
+bool LifecycleModel::DeleteOpened(absl::string_view account, const Moment& now) const {
+  const auto passed = [&](absl::Time t) {
+    return t <= now.wall && (t <= now.passed_mark || (now.clock_error && t <= now.wall - *now.clock_error));
+  };
+  const Value* value = Highest("freeze.allow_delete", account, [&](const Value& each) {
+    const bool opens = each.set.value == "on";
+    if (opens && each.from > each.arrived ? !passed(each.from) : each.from > now.wall) return false;
+    return opens ? each.to > now.wall : !passed(each.to);
+  });
+  return value != nullptr && value->set.value == "on";
 }
 
 // ---- Questions ------------------------------------------------------------------------------------------------------
 
 ModelStanding LifecycleModel::Live(absl::string_view account, absl::Time t, absl::Time reached,
-                                   std::set<absl::Time>* timers) const {
+                                   std::set<absl::Time>* timers, bool delete_opened) const {
   Life life(this, account, absl::InfiniteFuture(), timers);
   std::vector<Told> held;  // what had its effect
   for (const Told& each : EventsOf(account)) {
     if (each.at <= t && life.Apply(each, false)) held.push_back(each);
   }
   life.PassUntil(t);
-  if (reached >= t) return life.Standing();
+  if (reached >= t) return life.Standing(delete_opened);
   Life doubted(this, account, reached, nullptr);
   for (const Told& each : held) {
     if (!each.DatedAhead() || each.at <= reached) doubted.Apply(each, true);
   }
   doubted.PassUntil(t);
-  return doubted.Standing();
+  return doubted.Standing(delete_opened);
 }
 
 ModelStanding LifecycleModel::StandingAt(absl::string_view account, absl::Time t) const {
@@ -650,7 +743,9 @@ std::vector<ModelStanding> LifecycleModel::Standings(absl::string_view account, 
     written.insert(each.to);
   }
   std::vector<ModelStanding> out;
-  for (const absl::Time each : Doubtful(written, now)) out.push_back(Live(account, now.wall, each, nullptr));
+  const bool delete_opened = DeleteOpened(account, now);
+  for (const absl::Time each : Doubtful(written, now))
+    out.push_back(Live(account, now.wall, each, nullptr, delete_opened));
   return out;
 }
 

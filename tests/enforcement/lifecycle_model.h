@@ -5,6 +5,7 @@
 #ifndef SLUICE_TESTS_ENFORCEMENT_LIFECYCLE_MODEL_H_
 #define SLUICE_TESTS_ENFORCEMENT_LIFECYCLE_MODEL_H_
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -72,6 +73,7 @@ class LifecycleModel {
     absl::Time at;  // effective_at
     absl::Time arrived;
     int64_t number = 0;  // in the order of acceptance
+    Role role = Role::kUnspecified;
     bool DatedAhead() const { return at > arrived; }
   };
   struct Value {
@@ -82,13 +84,18 @@ class LifecycleModel {
 
   bool Accept(const PolicyEvent& event, absl::Time at, const Moment& now);
   bool AcceptLifecycle(const PolicyEvent& event, absl::string_view account, absl::Time at, const Moment& now);
+  // Of the events of an account that change nothing where they stand the last 32 by date are kept.
+  void ForgetIdle(absl::string_view account, absl::Time now);
   // Events of an account in the order of their effect.
   std::vector<Told> EventsOf(absl::string_view account) const;
-  // The value in force at `t` of what had arrived by `known_by`. What is written for later than `reached` has not begun
-  // or ended.
-  std::string ValueAt(absl::string_view name, absl::string_view account, absl::Time t, absl::Time known_by,
-                      absl::Time reached) const;
-  ModelStanding Live(absl::string_view account, absl::Time t, absl::Time reached, std::set<absl::Time>* timers) const;
+  // Of the values that hold the one that counts; nullptr where none does.
+  const Value* Highest(absl::string_view name, absl::string_view account,
+                       const std::function<bool(const Value&)>& holds) const;
+  // The value in force at `t` of what had arrived by `known_by`.
+  std::string ValueAt(absl::string_view name, absl::string_view account, absl::Time t, absl::Time known_by) const;
+  bool DeleteOpened(absl::string_view account, const Moment& now) const;
+  ModelStanding Live(absl::string_view account, absl::Time t, absl::Time reached, std::set<absl::Time>* timers,
+                     bool delete_opened = false) const;
   // `now`, and the last instants before each written time that may, by the slowest clock, not have come yet; latest
   // first.
   static std::vector<absl::Time> Doubtful(const std::set<absl::Time>& written, const Moment& now);

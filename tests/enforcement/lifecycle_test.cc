@@ -31,6 +31,7 @@ class LifecycleTest : public ::testing::Test {
     EXPECT_EQ(decision.verdict, verdict);
     return decision.reason;
   }
+  Verdict Answer(Operation operation) { return node_.Check(Ask(operation, "u1", "b1", "k1")).verdict; }
 
   Node node_;
 };
@@ -197,11 +198,94 @@ TEST_F(LifecycleTest, ABackdatedShorterContractDoesNotShortenARunningClock) {
   EXPECT_EQ(Deadline(), At("2026-04-01T00:00:00+08:00"));
 }
 
+TEST_F(LifecycleTest, WhatABreachHasClosedStaysClosedThoughAnotherClockEndsLater) {
+  node_.Send(SetServiceEnd{"u1", At("2026-03-01T09:00:00+08:00")});
+  node_.Send(SetParameter{Level::kContract, "", "retention_days", "1", absl::nullopt, absl::nullopt});
+  node_.Send(Terminate{"u1", TerminationCause::kBreach});
+  EXPECT_EQ(Answer(Operation::kDownload), Verdict::kDeny);
+  node_.MoveTo("2026-03-10T10:00:00+08:00");
+  EXPECT_EQ(node_.State("u1"), AccountState::kRetention);
+  EXPECT_EQ(Cause(), TerminationCause::kExpired);
+  EXPECT_EQ(Answer(Operation::kDownload), Verdict::kDeny);
+}
+
+TEST_F(LifecycleTest, AFreezeThatLeavesDeletionOpenDoesNotOpenWhatATerminationHasClosed) {
+  node_.Send(SetParameter{Level::kWebPage, "", "freeze.allow_delete", "on", absl::nullopt, absl::nullopt});
+  node_.Send(Freeze{"u1"});
+  EXPECT_EQ(Answer(Operation::kDelete), Verdict::kAllow);
+  node_.Send(Terminate{"u1", TerminationCause::kSecurity});
+  EXPECT_EQ(node_.State("u1"), AccountState::kFrozen);
+  EXPECT_EQ(Answer(Operation::kDelete), Verdict::kDeny);
+}
+
+TEST_F(LifecycleTest, AnUnfreezeOfWhatIsNotFrozenIsAppliedThoughTheAccountIsReclaimable) {
+  node_.Send(Terminate{"u1", TerminationCause::kViolation}, Role::kLegal, At("2026-01-01T10:00:00+08:00"));
+  EXPECT_EQ(node_.State("u1"), AccountState::kReclaimable);
+  EXPECT_EQ(node_.Send(Unfreeze{"u1"}).outcome, Outcome::kApplied);
+  EXPECT_EQ(node_.State("u1"), AccountState::kReclaimable);
+}
+
 TEST_F(LifecycleTest, TheOrderOfArrivalDoesNotMatterToBackdatedEvents) {
   node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-01T09:00:00+08:00"));
+  EXPECT_EQ(node_.State("u1"), AccountState::kActive);
+  // The freeze was slower on its way than the unfreeze that ended it.
   node_.Send(Freeze{"u1"}, Role::kBilling, At("2026-03-01T08:00:00+08:00"));
-  // The unfreeze said nothing that had to be kept; the freeze that arrived after it stands from 08:00.
+  EXPECT_EQ(node_.State("u1"), AccountState::kActive);
+  node_.Send(Freeze{"u1"}, Role::kBilling, At("2026-03-01T09:30:00+08:00"));
   EXPECT_EQ(node_.State("u1"), AccountState::kFrozen);
+}
+
+// The clock error is a second here: at half past the second it is not certain that the second has come.
+TEST_F(LifecycleTest, WhatArrivesWhileAWrittenTimeIsInDoubtDoesNotEndTheDoubt) {
+  node_.Send(Freeze{"u1"});
+  node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-01T20:00:00+08:00"));
+  node_.MoveTo("2026-03-01T20:00:00.5+08:00");
+  node_.Send(PaymentPending{"u1", true});
+  EXPECT_EQ(Answer(Operation::kUpload), Verdict::kDeny);
+  node_.now().clock_error = absl::nullopt;
+  node_.Send(PaymentPending{"u1", false});
+  EXPECT_EQ(Answer(Operation::kUpload), Verdict::kDeny);
+  node_.now().clock_error = absl::Seconds(1);
+  node_.MoveTo("2026-03-01T20:00:01+08:00");
+  EXPECT_EQ(Answer(Operation::kUpload), Verdict::kAllow);
+}
+
+TEST_F(LifecycleTest, AFreezeInDoubtDoesNotOpenDeletionOfWhatIsReclaimableWithoutIt) {
+  node_.Send(SetParameter{Level::kWebPage, "", "freeze.allow_delete", "on", absl::nullopt, absl::nullopt});
+  node_.Send(Freeze{"u1"}, Role::kBilling, At("2026-03-01T20:00:00+08:00"));
+  node_.MoveTo("2026-03-01T20:00:00.5+08:00");
+  node_.Send(SetServiceEnd{"u1", At("2026-01-01T10:00:00+08:00")});
+  EXPECT_EQ(node_.State("u1"), AccountState::kFrozen);
+  EXPECT_EQ(Answer(Operation::kDelete), Verdict::kDeny);
+  node_.MoveTo("2026-03-01T20:00:01+08:00");
+  EXPECT_EQ(Answer(Operation::kDelete), Verdict::kAllow);
+}
+
+TEST_F(LifecycleTest, AnUnfreezeThatArrivesEndsTheDoubtOfOneDatedAhead) {
+  node_.Send(Freeze{"u1"});
+  node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-01T20:00:00+08:00"));
+  node_.MoveTo("2026-03-01T20:00:00.5+08:00");
+  node_.Send(Unfreeze{"u1"});  // it is unfrozen already, if the clock is right
+  EXPECT_EQ(Answer(Operation::kUpload), Verdict::kAllow);
+}
+
+TEST_F(LifecycleTest, WhatChangesNothingIsKeptUpToABound) {
+  const auto kept = [&] { return node_.Get({EntityKind::kAccount, "u1"})->events.size(); };
+  const size_t before = kept();
+  const absl::Time ahead = node_.now().wall + absl::Hours(23);
+  node_.Send(Unfreeze{"u1"}, Role::kBilling, ahead);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(node_.Send(Unfreeze{"u1"}, Role::kBilling, node_.now().wall - absl::Seconds(i)).outcome,
+              Outcome::kApplied);
+    node_.Send(SetBalance{"u1", 10, 5});
+  }
+  EXPECT_EQ(kept(), before + 1 + 32);
+  // The last by date are those that stay: a freeze between two of them lasts until the next.
+  node_.Send(Freeze{"u1"}, Role::kBilling, node_.now().wall - absl::Milliseconds(20'500));
+  EXPECT_EQ(node_.State("u1"), AccountState::kActive);
+  node_.Send(Freeze{"u1"});
+  node_.MoveTo(absl::FormatTime(ahead + absl::Seconds(1)));
+  EXPECT_EQ(node_.State("u1"), AccountState::kActive) << "the unfreeze dated ahead was forgotten";
 }
 
 TEST_F(LifecycleTest, AnUnfreezeDatedAheadEndsAFreezeThatArrivesAfterIt) {

@@ -21,7 +21,7 @@ namespace sluice {
 inline absl::Time At(absl::string_view text) {
   absl::Time time;
   std::string error;
-  if (!absl::ParseTime("%Y-%m-%dT%H:%M:%S%Ez", std::string(text), &time, &error)) abort();
+  if (!absl::ParseTime("%Y-%m-%dT%H:%M:%E*S%Ez", std::string(text), &time, &error)) abort();
   return time;
 }
 

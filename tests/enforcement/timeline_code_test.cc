@@ -12,7 +12,7 @@ void ExpectSame(const Timeline& a, const Timeline& b) {
   for (size_t i = 0; i < a.segments.size(); ++i) {
     const Segment &x = a.segments[i], &y = b.segments[i];
     EXPECT_EQ(x.from, y.from);
-    EXPECT_EQ(x.written, y.written);
+    EXPECT_EQ(x.waits_for, y.waits_for);
     EXPECT_EQ(x.state, y.state);
     EXPECT_EQ(x.cause, y.cause);
     EXPECT_EQ(x.permissions, y.permissions);
@@ -49,7 +49,7 @@ TEST(TimelineCode, ReadsBackWhatItWrote) {
       Segment& segment = timeline.segments.emplace_back();
       segment.from = time();
       segment.since = coin() ? segment.from : time();
-      segment.written = coin();
+      if (coin()) segment.waits_for = coin() ? segment.from : time();
       segment.state = static_cast<AccountState>(random() % 9);
       segment.cause = static_cast<TerminationCause>(random() % 9);
       for (Permission& permission : segment.permissions) permission = static_cast<Permission>(random() % 3);
