@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "decision_log/segment_format.h"
 
 namespace sluice {
 namespace {
@@ -103,7 +104,10 @@ absl::StatusOr<std::vector<SegmentFile>> ListSegments(const std::string& folder)
     const std::string name = entries->path().filename().string();
     digits = name;
     SegmentFile segment;
-    if (!absl::ConsumeSuffix(&digits, kSuffix) || !absl::SimpleAtoi(digits, &segment.segment)) continue;
+    if (!absl::ConsumeSuffix(&digits, kSuffix) || !absl::SimpleAtoi(digits, &segment.segment) || segment.segment < 1 ||
+        segment.segment > kNumberMax) {
+      continue;
+    }
     std::error_code gone;  // removed since it was listed
     segment.bytes = entries->file_size(gone);
     if (gone) continue;

@@ -50,13 +50,19 @@ class Verifier {
     }
     read.before = header.before;
     read.first_number = read.next_number = header.first_number;
+    std::vector<IndexEntry> blocks;
     const absl::StatusOr<ChainLink> last = (*segment)->FollowChain([&](const SegmentReader::Linked& block) {
+      if (block.header->kind != BlockKind::kIndex) blocks.push_back({block.offset, *block.header});
       if (known_ && block.header->link == *known_) knows_ = true;
       ReadBlock(file, block, &read);
     });
     if (!last.ok()) Fault(last.status().message());
     read.whole = last.ok();
     if (last.ok()) read.last = *last;
+    // Queries go by the index: one that leaves a block out would hide it.
+    if (last.ok() && FormatIndex((*segment)->blocks()) != FormatIndex(blocks)) {
+      Fault(absl::StrCat(file.path, ": the index does not say what the blocks are"));
+    }
     // What is behind the last whole block of a segment that was never closed: a write that a crash cut short, or
     // damage.
     if ((*segment)->end() != (*segment)->file_bytes()) {
@@ -98,12 +104,16 @@ class Verifier {
                          header.first_number));
     }
     uint32_t records = 0;
-    for (absl::string_view rest = block.raw; ReadRecord(rest, &record_); rest.remove_prefix(record_.numbers.size)) {
+    absl::string_view rest = block.raw;
+    for (; ReadRecord(rest, &record_); rest.remove_prefix(record_.numbers.size)) {
       ++records;
       ++report_.by_class[record_.numbers.log_class];
     }
     if (records != header.records) {
       Fault(absl::StrCat(file.path, " at byte ", block.offset, ": wanted ", header.records, " records, got ", records));
+    }
+    if (!rest.empty()) {
+      Fault(absl::StrCat(file.path, " at byte ", block.offset, ": ", rest.size(), " bytes are no record"));
     }
     if (report_.records == 0) {
       report_.first_number = header.first_number;

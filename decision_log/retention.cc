@@ -89,7 +89,8 @@ bool ParseRemoval(absl::string_view note, Removal* removal) {
       removal->link = *link;
     }
   }
-  return removal->segment > 0;
+  return removal->segment > 0 && removal->segment <= kNumberMax && removal->last_number >= 0 &&
+         removal->last_number <= kNumberMax;
 }
 
 }  // namespace sluice

@@ -16,7 +16,6 @@ constexpr absl::string_view kSegmentMagic = "SLUICELG";
 constexpr absl::string_view kTrailerMagic = "SLUICEND";
 constexpr uint32_t kBlockMagic = 0x4B4C4253;  // "SBLK"
 constexpr uint32_t kVersion = 1;
-constexpr size_t kIndexEntryBytes = 56;
 // The fastest of those that still find repeated names far apart; measured at some 400 MB/s of records.
 constexpr int kCompression = 1;
 
@@ -83,6 +82,11 @@ absl::StatusOr<SegmentHeader> ParseSegmentHeader(absl::string_view bytes, size_t
   if (node_bytes > kNodeNameBytesMax || rest.size() < node_bytes + sizeof(uint64_t)) {
     return absl::DataLossError("the header of the segment is cut short");
   }
+  if (header.segment < 1 || header.segment > kNumberMax || header.first_number < 1 ||
+      header.first_number > kNumberMax) {
+    return absl::DataLossError(absl::StrCat("wanted segment and first record from 1 to 2^62, got ", header.segment,
+                                            " and ", header.first_number));
+  }
   header.node = std::string(rest.substr(0, node_bytes));
   rest.remove_prefix(node_bytes);
   *size = kFixed + node_bytes + sizeof(uint64_t);
@@ -144,7 +148,7 @@ absl::StatusOr<BlockHeader> ParseBlockHeader(absl::string_view bytes) {
   header.link = TakeLink(&rest);
   const size_t most = header.kind == BlockKind::kIndex ? kIndexBytesMax : kBlockBytesMax;
   if (!magic || Take<uint64_t>(&rest) != Checksum(whole.substr(0, kBlockHeaderBytes - sizeof(uint64_t))) || kind < 1 ||
-      kind > 3 || header.raw_bytes > most || header.body_bytes() > 2 * most) {
+      kind > 3 || header.first_number < 1 || header.first_number > kNumberMax || header.raw_bytes > most || header.body_bytes() > 2 * most) {
     return absl::DataLossError("wanted the header of a block, got bytes that do not match their checksum");
   }
   return header;
@@ -174,6 +178,10 @@ std::string Compress(absl::string_view raw) {
 
 absl::Status Uncompress(absl::string_view payload, size_t raw_bytes, std::string* raw) {
   thread_local const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), ZSTD_freeDCtx);
+  // Compress always writes the size; what says another is not worth the memory.
+  if (ZSTD_getFrameContentSize(payload.data(), payload.size()) != raw_bytes) {
+    return absl::DataLossError(absl::StrCat("wanted a block of ", raw_bytes, " bytes, got another"));
+  }
   raw->resize(raw_bytes);
   const size_t size = ZSTD_decompressDCtx(context.get(), raw->data(), raw->size(), payload.data(), payload.size());
   if (ZSTD_isError(size) != 0 || size != raw_bytes) {

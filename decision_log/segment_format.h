@@ -29,6 +29,7 @@ inline constexpr size_t kBlockFilterLines = 512;   // 32 KiB before folding: sev
 inline constexpr size_t kUnfinishedBytesMax = 2 * kBlockBytesMax;
 inline constexpr size_t kIndexBytesMax = size_t{1} << 30;
 inline constexpr size_t kNodeNameBytesMax = 256;
+inline constexpr int64_t kNumberMax = int64_t{1} << 62;  // of segments and records: what a reader believes
 
 struct SegmentHeader {
   int64_t segment = 0;       // its number, from 1
@@ -74,7 +75,8 @@ absl::Status CheckBody(const BlockHeader& header, absl::string_view body);
 ChainLink LinkOf(const ChainLink& before, absl::string_view header, absl::string_view body);
 
 std::string Compress(absl::string_view raw);
-// DATA_LOSS where it is not `raw_bytes` when unpacked. Reuses the memory of `*raw`.
+// DATA_LOSS where it is not `raw_bytes` when unpacked; where it says so itself, before any memory is taken. Reuses the
+// memory of `*raw`.
 absl::Status Uncompress(absl::string_view payload, size_t raw_bytes, std::string* raw);
 
 // What the index block says of each block but itself.
@@ -82,6 +84,7 @@ struct IndexEntry {
   uint64_t offset = 0;
   BlockHeader header;  // without raw_bytes, checksum and link
 };
+inline constexpr size_t kIndexEntryBytes = 56;
 std::string FormatIndex(const std::vector<IndexEntry>& entries);
 absl::StatusOr<std::vector<IndexEntry>> ParseIndex(absl::string_view raw);
 

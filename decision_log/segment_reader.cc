@@ -67,6 +67,12 @@ absl::Status SegmentReader::Refresh() {
   return absl::OkStatus();
 }
 
+absl::Status SegmentReader::CheckWithin(uint64_t offset, const BlockHeader& header) const {
+  if (offset <= file_bytes_ && kBlockHeaderBytes + header.body_bytes() <= file_bytes_ - offset) return absl::OkStatus();
+  return In(*file_, offset,
+            absl::DataLossError(absl::StrCat("the block of record ", header.first_number, " is cut short")));
+}
+
 absl::Status SegmentReader::ReadIndex(uint64_t offset) {
   if (offset < header_text_.size() || offset > file_bytes_) return absl::DataLossError("index outside of the file");
   std::string bytes;
@@ -74,6 +80,10 @@ absl::Status SegmentReader::ReadIndex(uint64_t offset) {
   const absl::StatusOr<BlockHeader> header = ParseBlockHeader(bytes);
   if (!header.ok()) return header.status();
   if (header->kind != BlockKind::kIndex) return absl::DataLossError("wanted the index, got another block");
+  // As many entries as there is room for blocks before it.
+  if (header->raw_bytes > offset / kBlockHeaderBytes * kIndexEntryBytes) {
+    return absl::DataLossError("the index is longer than the segment has blocks");
+  }
   std::string raw;
   if (absl::Status status = ReadBlock({offset, *header}, &raw); !status.ok()) return status;
   absl::StatusOr<std::vector<IndexEntry>> entries = ParseIndex(raw);
@@ -107,6 +117,7 @@ absl::StatusOr<bool> SegmentReader::BlockMayHold(const IndexEntry& block, absl::
 }
 
 absl::Status SegmentReader::ReadBlock(const IndexEntry& block, std::string* raw) const {
+  if (absl::Status status = CheckWithin(block.offset, block.header); !status.ok()) return status;
   std::string bytes;
   absl::Status status = file_->Read(block.offset, kBlockHeaderBytes + block.header.body_bytes(), &bytes);
   if (!status.ok()) return status;
@@ -127,6 +138,7 @@ absl::Status SegmentReader::ReadLinked(uint64_t offset, const ChainLink& before,
   absl::StatusOr<BlockHeader> parsed = ParseBlockHeader(head);
   if (!parsed.ok()) return In(*file_, offset, parsed.status());
   *header = *parsed;
+  if (absl::Status status = CheckWithin(offset, *header); !status.ok()) return status;
   if (absl::Status status = file_->Read(offset + kBlockHeaderBytes, header->body_bytes(), &body); !status.ok()) {
     return status;
   }

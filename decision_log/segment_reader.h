@@ -62,6 +62,9 @@ class SegmentReader {
   absl::Status ReadIndex(uint64_t offset);
   absl::StatusOr<bool> FilterMayHold(uint64_t filter_offset, size_t filter_bytes,
                                      absl::Span<const uint64_t> terms) const;
+  // DATA_LOSS unless a block of that size at `offset` lies within the file. Before memory is taken for it: sizes come
+  // from the file itself.
+  absl::Status CheckWithin(uint64_t offset, const BlockHeader& header) const;
   // Reads the block at `offset` and checks every byte of it, its link included.
   absl::Status ReadLinked(uint64_t offset, const ChainLink& before, BlockHeader* header, std::string* raw) const;
   ChainLink FirstLink() const;

@@ -1,6 +1,9 @@
 #include "decision_log/log_verify.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "decision_log/segment_reader.h"
 #include "gmock/gmock.h"
 #include "tests/decision_log/log_fixture.h"
 
@@ -81,6 +84,65 @@ TEST_F(LogVerifyTest, FindsASegmentThatWasWrittenAnew) {
   Close();
   WriteFile(SegmentPath(options_.folder, 3), kept);
   EXPECT_THAT(Verify().faults, Contains("the chain breaks between segments 2 and 3"));
+}
+
+// Writes the index of the segment at `path` anew, as someone would who knows the format: with a checksum and a link
+// that are right.
+void WriteIndexAnew(const std::string& path, const std::function<void(std::vector<IndexEntry>*)>& change,
+                    uint32_t raw_bytes = 0) {
+  const auto segment = SegmentReader::Open(path);
+  ASSERT_TRUE(segment.ok() && (*segment)->closed());
+  ChainLink link{};
+  uint64_t end = 0;
+  const auto followed = (*segment)->FollowChain([&](const SegmentReader::Linked& block) {
+    if (block.header->kind == BlockKind::kIndex) {
+      end = block.offset;
+    } else {
+      link = block.header->link;
+    }
+  });
+  ASSERT_TRUE(followed.ok());
+  std::vector<IndexEntry> entries = (*segment)->blocks();
+  change(&entries);
+  const std::string raw = FormatIndex(entries);
+  BlockHeader header;
+  header.kind = BlockKind::kIndex;
+  header.first_number = 1;
+  header.raw_bytes = std::max(static_cast<uint32_t>(raw.size()), raw_bytes);
+  std::string bytes;
+  {
+    std::ifstream file(path, std::ios::binary);
+    bytes.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  bytes.resize(end);
+  bytes += FormatBlock(link, "", Compress(raw), &header) + FormatTrailer(end);
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+TEST_F(LogVerifyTest, FindsAnIndexThatHidesABlock) {
+  WriteIndexAnew(Segments()[2].path, [](std::vector<IndexEntry>* entries) { entries->erase(entries->begin() + 2); });
+  EXPECT_THAT(FindAll(), SizeIs(80));
+  EXPECT_THAT(Verify().faults, Contains(HasSubstr("the index does not say what the blocks are")));
+}
+
+TEST_F(LogVerifyTest, BelievesNoSizeThatTheFileCannotHave) {
+  const auto promise = [](std::vector<IndexEntry>* entries) {
+    entries->back().header.payload_bytes = 0xFFFFFFFF;
+    entries->back().header.filter_bytes = 0xFFFFFFFF;
+  };
+  const std::string path = Segments()[2].path;
+  WriteIndexAnew(path, promise);
+  LogCursor cursor;
+  const absl::Status status =
+      LogReader(options_.folder).Query({}, &cursor, [](const v1::DecisionRecord&) { return true; });
+  EXPECT_THAT(std::string(status.message()), HasSubstr("is cut short"));
+  EXPECT_THAT(Verify().faults, Not(IsEmpty()));
+}
+
+TEST_F(LogVerifyTest, AnIndexThatIsLargerThanItsSegmentIsNone) {
+  WriteIndexAnew(
+      Segments()[2].path, [](std::vector<IndexEntry>*) {}, kIndexBytesMax);
+  EXPECT_THAT(FindAll(), SizeIs(90));  // the blocks can be read without it
 }
 
 TEST_F(LogVerifyTest, AQueryGivesWhatItCanReadAndSaysWhatItCannot) {

@@ -78,6 +78,32 @@ def main():
     write("envoy", check=b"\0" + field(1, peer + field(4, field(2, http))), bare=b"\0",
           extended=b"\0" + field(1, field(4, field(2, http)) + extensions), rates=b"\1" + field(1, b"sluice") + look + used + b"\x18\x02",
           one=b"\1" + field(2, entries((b"account", b"u1"), (b"operation", b"UPLOAD"), (b"remote_address", b"::1"))))
+    write("log_segment", cut=b"\0SLUICELG", none=b"\0", **log_segments())
+
+
+def log_record(owner, key, requester=b"", host=b"", address=b"", rule=b"", trace=b"", reasons=b"\x15", hashes=()):
+    """One record as decision_log/record.h has it: numbers, lists, names, hashes."""
+    names = [b"r-1", requester, owner, b"b1", key, b"", host, b"", address, b"cn", b"", b"", b"", b"", b"7.2.1", rule, b"", b"",
+             b"", trace, b""]
+    rest = reasons + b"".join(varint(len(text)) + text for text in [*names, *(text for pair in hashes for text in pair)])
+    numbers = struct.pack("<IIqqqqqIIH", 80 + len(rest), 0, 1772330400 * 10**9, 7, 0, 0, 0, 0, 0, 403)
+    numbers += bytes([2, 0, 0, 1, 2, reasons[0], 1, 1, 4, 0, 0, len(reasons), len(hashes), 0, 0]) + bytes(7)
+    return numbers + rest
+
+
+def log_segments():
+    """Blocks as log_segment_fuzz.cc has them: kind, lies, size, content; kind 3 is the index."""
+    def block(kind, content=b"", lies=0):
+        return bytes([kind, lies, len(content) >> 8, len(content) & 255]) + content
+
+    two = log_record(b"u1", b"k1") + log_record(b"u2", b"k\xff2", b"u3", b"cdn.example.cn", b"192.0.2.1", b"f1",
+                                               b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", b"\x15\x02",
+                                               [(b"md5", b"\x01" * 16)])
+    note = b"removed segment=3 records=61-90 link=" + b"ab" * 32 + b" why=age"
+    entry = struct.pack("<QHHIqqqQII", 106, 1, 4, 2, 1, 0, 2**62, 2**21, 64, 300)
+    return {"closed": b"\1" + block(1, b"started node=n1") + block(0, two) + block(3),
+            "open": b"\1" + block(0, two) + block(1, note) + block(0, two), "lies": b"\1" + block(0, two, 1) + block(0, two, 2) +
+            block(0, two, 4) + block(0, two, 8), "index": b"\1" + block(0, two) + block(2, entry * 2), "record": b"\1" + two}
 
 
 if __name__ == "__main__":
