@@ -8,6 +8,7 @@
 #include "client/yaml_message.h"
 #include "decision_log/log_reader.h"
 #include "decision_log/log_verify.h"
+#include "enforcement/trace_context.h"
 
 namespace sluice {
 namespace {
@@ -55,6 +56,7 @@ void PrintLine(const Session& session, const v1::DecisionRecord& record) {
   add("path", request.path());
   add("from", request.client_ip());
   add("rule", response.rule_id());
+  add("trace", std::string(TraceIdOf(ParseTraceParent(record.trace_parent()))));
   const std::string verdict = ShortEnumName(v1::Verdict_descriptor(), response.verdict());
   *session.out << TimeText(record.at()) << "  " << Paint(verdict, ColorOf(response.verdict()), session.colored);
   if (response.reason() != v1::REASON_UNSPECIFIED) {
@@ -152,7 +154,8 @@ void AddQuery(CLI::App* family, Session* session) {
   text("--reason", "the first reason of the answer, such as account-frozen", &flags->reason);
   text("--request-id", "the caller's own id", flags->query.mutable_request_id());
   text("--rule", "the flag, order, limit or hold that decided", flags->query.mutable_rule_id());
-  text("--trace", "trace id of W3C trace context", flags->query.mutable_trace_id());
+  text("--trace", "id of W3C trace context, as refusals and errors name it: 32 hex digits",
+       flags->query.mutable_trace_id());
   command
       ->add_option_function<int64_t>(
           "--limit", [flags](int64_t value) { flags->query.set_limit(value); }, "end after so many; 0: never")

@@ -91,7 +91,7 @@ struct CheckInput {
   bool tell_rate = false;  // not of the message: fill Decision::rate, for doors that tell clients what is left
   // Not of the message: how it came.
   Door door = Door::kGrpc;
-  absl::string_view trace_parent;  // W3C trace context, as received
+  absl::string_view trace_parent;  // as ParseTraceParent gives it (trace_context.h); empty where there was none
 };
 
 // How a limit on requests stands, after this check.

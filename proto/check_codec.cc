@@ -146,7 +146,8 @@ bool DecodeCheckRequest(absl::string_view bytes, CheckInput* input) {
   return fields.ok();
 }
 
-void EncodeCheckResponse(const Decision& decision, absl::string_view request_id, bool detail, std::string* out) {
+void EncodeCheckResponse(const Decision& decision, absl::string_view request_id, absl::string_view trace_id,
+                         bool detail, std::string* out) {
   AppendTextField(1, request_id, out);
   AppendEnumField(2, decision.verdict, out);
   AppendEnumField(3, decision.reason, out);
@@ -169,6 +170,7 @@ void EncodeCheckResponse(const Decision& decision, absl::string_view request_id,
   }
   if (detail) AppendEnumField(15, decision.set_by, out);
   AppendNumberField(16, NumberOf(decision.recheck_after_ms), out);
+  if (decision.verdict != Verdict::kAllow) AppendTextField(17, trace_id, out);
 }
 
 }  // namespace sluice

@@ -18,8 +18,9 @@ namespace sluice {
 bool DecodeCheckRequest(absl::string_view bytes, CheckInput* input);
 
 // Appends to `*out` what the library would write, byte for byte. Without `detail` (what the check asked for)
-// all_reasons and set_by stay out.
-void EncodeCheckResponse(const Decision& decision, absl::string_view request_id, bool detail, std::string* out);
+// all_reasons and set_by stay out. `trace_id` goes into refusals alone; empty = none.
+void EncodeCheckResponse(const Decision& decision, absl::string_view request_id, absl::string_view trace_id,
+                         bool detail, std::string* out);
 
 }  // namespace sluice
 

@@ -116,7 +116,8 @@ UsageInput FromProto(const v1::Usage& message) {
   return usage;
 }
 
-void ToProto(const Decision& decision, absl::string_view request_id, v1::CheckResponse* message, bool detail) {
+void ToProto(const Decision& decision, absl::string_view request_id, v1::CheckResponse* message, bool detail,
+             absl::string_view trace_id) {
   message->Clear();
   Assign(request_id, message->mutable_request_id());
   message->set_verdict(ToNumber<v1::Verdict>(decision.verdict));
@@ -136,6 +137,7 @@ void ToProto(const Decision& decision, absl::string_view request_id, v1::CheckRe
     http->set_status(decision.http.status);
     Assign(decision.http.code, http->mutable_code());
     Assign(decision.http.message, http->mutable_message());
+    Assign(trace_id, message->mutable_trace_id());
   }
   if (!detail) return;
   for (const Reason reason : decision.all_reasons) message->add_all_reasons(ToNumber<v1::Reason>(reason));

@@ -22,8 +22,9 @@ void FromProto(const v1::CheckRequest& message, CheckInput* input);
 UsageInput FromProto(const v1::Usage& message);
 // `*message` is overwritten whole. Reuses its memory. The HTTP hint is set only where the verdict is not ALLOW. Without
 // `detail` (what the check asked for, so CheckInput::detail at a door) all_reasons and set_by stay unset: the engine
-// fills all_reasons for the decision log whatever was asked.
-void ToProto(const Decision& decision, absl::string_view request_id, v1::CheckResponse* message, bool detail = true);
+// fills all_reasons for the decision log whatever was asked. `trace_id` goes into refusals alone; empty = none.
+void ToProto(const Decision& decision, absl::string_view request_id, v1::CheckResponse* message, bool detail = true,
+             absl::string_view trace_id = {});
 void ToProto(const CheckInput& input, v1::CheckRequest* message);
 
 PolicyEvent FromProto(const v1::PolicyEvent& message);

@@ -65,7 +65,7 @@ bool CephRgwDoor::IsAllowed(const HttpRequest& request) {
   }
   mapped.input.door = Door::kCephRgw;
   mapped.input.region = options_->region;
-  mapped.input.trace_parent = request.Header("traceparent");
+  mapped.input.trace_parent = request.trace_parent();
   return checker_->Check(mapped.input, &decision).ok() && decision.verdict == Verdict::kAllow;
 }
 

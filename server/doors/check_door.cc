@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "enforcement/trace_context.h"
 #include "proto/translate.h"
 #include "server/doors/render.h"
 #include "sluice/v1/check.pb.h"
@@ -38,20 +39,20 @@ void CheckDoor::Check(const HttpRequest& request, HttpResponse* response) {
   v1::CheckRequest message;
   if (const absl::Status status = ReadJson(request.body, &message); !status.ok()) {
     checker_->OnUnreadable();
-    RenderUnmapped(status, response);
+    RenderUnmapped(status, request.trace_parent(), response);
     return;
   }
   CheckInput input;
   FromProto(message, &input);
   input.door = Door::kHttp;
-  input.trace_parent = request.Header("traceparent");
+  input.trace_parent = request.trace_parent();
   Decision decision;
   if (const absl::Status status = checker_->Check(input, &decision); !status.ok()) {
-    RenderUnmapped(status, response);
+    RenderUnmapped(status, request.trace_parent(), response);
     return;
   }
   v1::CheckResponse answer;
-  ToProto(decision, input.request_id, &answer, input.detail);
+  ToProto(decision, input.request_id, &answer, input.detail, TraceIdOf(input.trace_parent));
   WriteJson(answer, response);
 }
 
@@ -65,7 +66,7 @@ void CheckDoor::Report(const HttpRequest& request, HttpResponse* response) {
     status = checker_->Report(message.report_id(), usages);
   }
   if (!status.ok()) {
-    RenderUnmapped(status, response);
+    RenderUnmapped(status, request.trace_parent(), response);
     return;
   }
   answer.set_accepted(message.usages_size());

@@ -92,7 +92,7 @@ void Doors::AddProxies(Router* router) {
                           const auto profile = ParseProfile(absl::StripPrefix(PathOf(request.target), "/nginx/"));
                           if (!profile) {
                             checker_->OnUnreadable();
-                            NginxDoor::Refuse(UnknownProfile("/nginx"), response);
+                            NginxDoor::Refuse(UnknownProfile("/nginx"), request.trace_parent(), response);
                             return;
                           }
                           nginx_.Answer(*profile, request, response);
@@ -104,7 +104,7 @@ void Doors::AddProxies(Router* router) {
                           const auto profile = ParseProfile(absl::StripPrefix(PathOf(request.target), "/forward/"));
                           if (!profile) {
                             checker_->OnUnreadable();
-                            RenderUnmapped(UnknownProfile("/forward"), response);
+                            RenderUnmapped(UnknownProfile("/forward"), request.trace_parent(), response);
                             return;
                           }
                           forward_.Answer(*profile, request, response);
@@ -115,7 +115,7 @@ void Doors::AddProxies(Router* router) {
                           const auto profile = ParseProfile(rest.substr(0, slash));
                           if (!profile || slash == absl::string_view::npos) {
                             checker_->OnUnreadable();
-                            RenderUnmapped(UnknownProfile("/envoy"), response);
+                            RenderUnmapped(UnknownProfile("/envoy"), request.trace_parent(), response);
                             return;
                           }
                           forward_.AnswerReplayed(*profile, rest.substr(slash), /*below_500=*/true, request, response);

@@ -113,7 +113,7 @@ absl::Status EnvoyAuthorization::Call(absl::string_view request, const CallConte
 
   if (!status.ok()) {
     HttpResponse rendered;
-    RenderUnmapped(status, &rendered);
+    RenderUnmapped(status, input.trace_parent, &rendered);
     Deny(kInvalidArgument, rendered.status, std::move(rendered.body), "application/problem+json", answer);
     answer->mutable_status()->set_message("this request cannot be judged");
   } else if (decision.verdict == Verdict::kAllow) {
@@ -125,9 +125,8 @@ absl::Status EnvoyAuthorization::Call(absl::string_view request, const CallConte
     FillMetadata(decision, answer->mutable_dynamic_metadata());
   } else {
     absl::string_view content_type;
-    std::string body =
-        RenderBody(decision, input.dialect, input.request_id, original.target.substr(0, original.target.find('?')),
-                   original.Header("accept"), &content_type);
+    std::string body = RenderBody(decision, input.dialect,
+                                  ClientRequestOf(input, original.target, original.Header("accept")), &content_type);
     Deny(decision.verdict == Verdict::kThrottle ? kResourceExhausted : kPermissionDenied, decision.http.status,
          std::move(body), content_type, answer);
     std::vector<std::pair<std::string, std::string>> client_headers;

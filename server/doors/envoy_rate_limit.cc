@@ -181,7 +181,8 @@ absl::Status EnvoyRateLimit::Call(absl::string_view request, const CallContext& 
   }
   if (worst != nullptr) {
     absl::string_view content_type;
-    answer->set_raw_body(RenderBody(*worst, DialectOf(options_->profile), {}, {}, {}, &content_type));
+    answer->set_raw_body(
+        RenderBody(*worst, DialectOf(options_->profile), {{}, context.trace_parent, {}, {}}, &content_type));
     std::vector<std::pair<std::string, std::string>> headers;
     AddClientHeaders(options_->render, *worst, &headers);
     headers.emplace_back("content-type", content_type);

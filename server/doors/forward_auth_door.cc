@@ -1,6 +1,7 @@
 #include "server/doors/forward_auth_door.h"
 
 #include "absl/strings/str_cat.h"
+#include "enforcement/trace_context.h"
 #include "server/doors/url.h"
 
 namespace sluice {
@@ -11,7 +12,7 @@ void ForwardAuthDoor::Answer(Profile profile, const HttpRequest& request, HttpRe
   status.Update(ReadDescription(request, "x-forwarded-uri", &original.target));
   if (!status.ok()) {
     checker_->OnUnreadable();
-    RenderUnmapped(status, response);
+    RenderUnmapped(status, request.trace_parent(), response);
     return;
   }
   original.host = request.Header("x-forwarded-host");
@@ -37,7 +38,7 @@ void ForwardAuthDoor::Answer(Profile profile, const GatewayRequest& original, bo
   const absl::Status status =
       MapAndCheck(*options_, profile, original, Door::kForwardAuth, checker_, &mapped, &decision);
   if (!status.ok()) {
-    RenderUnmapped(status, response);
+    RenderUnmapped(status, ParseTraceParent(original.Header("traceparent")), response);
     return;
   }
   if (decision.verdict == Verdict::kAllow) {
@@ -50,8 +51,8 @@ void ForwardAuthDoor::Answer(Profile profile, const GatewayRequest& original, bo
   if (below_500 && decision.http.status >= 500) {
     decision.http.status = decision.verdict == Verdict::kThrottle ? 429 : 403;
   }
-  RenderForClient(options_->render, decision, mapped.input.dialect, mapped.input.request_id,
-                  original.target.substr(0, original.target.find('?')), original.Header("accept"), response);
+  RenderForClient(options_->render, decision, mapped.input.dialect,
+                  ClientRequestOf(mapped.input, original.target, original.Header("accept")), response);
 }
 
 }  // namespace sluice

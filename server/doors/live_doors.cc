@@ -10,6 +10,7 @@
 #include "enforcement/names.h"
 #include "server/doors/json_fields.h"
 #include "server/doors/url.h"
+#include "server/listen/grpc_status.h"
 
 namespace sluice {
 namespace {
@@ -84,7 +85,7 @@ void NginxRtmpDoor::Answer(const HttpRequest& request, HttpResponse* response) {
     checker_->OnUnreadable();
     RenderUnmapped(absl::InvalidArgumentError("call: wanted publish, play, update_publish, update_play or one that "
                                               "tells of an end"),
-                   response);
+                   request.trace_parent(), response);
     return;
   }
   stream.app = *fields[kApp];
@@ -93,10 +94,9 @@ void NginxRtmpDoor::Answer(const HttpRequest& request, HttpResponse* response) {
   // A client on a Unix socket has no address.
   if (!absl::StartsWith(*fields[kAddress], "unix:")) stream.client_ip = *fields[kAddress];
   Decision decision;
-  const absl::Status status =
-      Judge(*options_, stream, Door::kNginxRtmp, request.Header("traceparent"), checker_, &decision);
+  const absl::Status status = Judge(*options_, stream, Door::kNginxRtmp, request.trace_parent(), checker_, &decision);
   if (!status.ok()) {
-    RenderUnmapped(status, response);
+    RenderUnmapped(status, request.trace_parent(), response);
   } else if (decision.verdict != Verdict::kAllow) {
     Refuse(*options_, decision, response);
   }
@@ -108,7 +108,8 @@ void SrsDoor::Answer(const HttpRequest& request, HttpResponse* response) {
   AddHeader(response, "Content-Type", "application/json");
   const auto refuse = [&](const absl::Status& status) {
     response->status = 400;
-    response->body = absl::StrCat("{\"code\":400,\"msg\":", JsonText(status.message()), "}");
+    response->body =
+        absl::StrCat("{\"code\":400,\"msg\":", JsonText(WithTrace(status, request.trace_parent()).message()), "}");
   };
   if (const absl::Status status = fields.Read(request.body); !status.ok()) {
     checker_->OnUnreadable();
@@ -141,7 +142,7 @@ void SrsDoor::Answer(const HttpRequest& request, HttpResponse* response) {
   }
   stream.url = url;
   Decision decision;
-  const absl::Status status = Judge(*options_, stream, Door::kSrs, request.Header("traceparent"), checker_, &decision);
+  const absl::Status status = Judge(*options_, stream, Door::kSrs, request.trace_parent(), checker_, &decision);
   if (!status.ok()) {
     refuse(status);
   } else if (decision.verdict == Verdict::kAllow) {

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "enforcement/names.h"
+#include "enforcement/trace_context.h"
 #include "server/doors/url.h"
 
 namespace sluice {
@@ -141,7 +142,7 @@ absl::Status Map(const MappingOptions& options, Profile profile, const GatewayRe
   CheckInput& input = mapped->input;
   input.dialect = DialectOf(profile);
   input.request_id = request.Header("x-request-id").substr(0, kIdBytesMax);
-  input.trace_parent = request.Header("traceparent");
+  input.trace_parent = ParseTraceParent(request.Header("traceparent"));
   const absl::string_view address = request.Header(options.address_header);
   input.client_ip = address.empty() ? request.client_ip : address;
 

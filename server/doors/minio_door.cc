@@ -79,7 +79,7 @@ bool MinioDoor::IsAllowed(const HttpRequest& request) {
   input.dialect = Dialect::kS3;
   input.door = Door::kMinio;
   input.region = options_->region;
-  input.trace_parent = request.Header("traceparent");
+  input.trace_parent = request.trace_parent();
   input.operation = *operation;
   input.requester = fields[kAccount];
   input.bucket = fields[kBucket];

@@ -1,11 +1,22 @@
 #include "server/doors/nginx_door.h"
 
 #include "absl/strings/str_cat.h"
+#include "enforcement/trace_context.h"
 
 namespace sluice {
 
-void NginxDoor::Refuse(const absl::Status& why, HttpResponse* response) {
+namespace {
+
+// Of refusals alone: a page that nginx makes of one can name it.
+void AddTrace(absl::string_view trace_parent, HttpResponse* response) {
+  if (!trace_parent.empty()) AddHeader(response, "X-Sluice-Trace-Id", TraceIdOf(trace_parent));
+}
+
+}  // namespace
+
+void NginxDoor::Refuse(const absl::Status& why, absl::string_view trace_parent, HttpResponse* response) {
   response->status = 403;
+  AddTrace(trace_parent, response);
   AddHeader(response, "X-Sluice-Verdict", "DENY");
   AddHeader(response, "X-Sluice-Reason", "UNMAPPED");
   AddHeader(response, "X-Sluice-Status", "400");
@@ -28,7 +39,7 @@ void NginxDoor::Answer(Profile profile, const HttpRequest& request, HttpResponse
     checker_->OnUnreadable();
   }
   if (!status.ok()) {
-    Refuse(status, response);
+    Refuse(status, request.trace_parent(), response);
     return;
   }
   AddGatewayHeaders(decision, response);
@@ -41,6 +52,7 @@ void NginxDoor::Answer(Profile profile, const HttpRequest& request, HttpResponse
     return;
   }
   response->status = 403;
+  AddTrace(request.trace_parent(), response);
   AddClientHeaders(options_->render, decision, &response->headers);
 }
 

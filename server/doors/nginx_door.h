@@ -19,7 +19,8 @@ class NginxDoor {
   void Answer(Profile profile, const HttpRequest& request, HttpResponse* response);
 
   // Says that nothing could be judged, in the one way that auth_request knows; the client is to get 400 and `why`.
-  static void Refuse(const absl::Status& why, HttpResponse* response);
+  // `trace_parent` is as ParseTraceParent gives it.
+  static void Refuse(const absl::Status& why, absl::string_view trace_parent, HttpResponse* response);
 
  private:
   const DoorOptions* const options_;

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "enforcement/trace_context.h"
 #include "server/doors/json_fields.h"
 
 namespace sluice {
@@ -29,6 +30,11 @@ std::string XmlText(absl::string_view text) {
     if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') c = '?';
   }
   return result;
+}
+
+// A member behind others.
+std::string JsonTrace(absl::string_view trace_id) {
+  return trace_id.empty() ? std::string() : absl::StrCat(",\"trace_id\":\"", trace_id, "\"");
 }
 
 absl::string_view Title(int status) {
@@ -87,47 +93,61 @@ void AddClientHeaders(const RenderOptions& options, const Decision& decision,
   }
 }
 
-std::string RenderBody(const Decision& decision, Dialect dialect, absl::string_view request_id,
-                       absl::string_view resource, absl::string_view accept, absl::string_view* content_type) {
+ClientRequest ClientRequestOf(const CheckInput& input, absl::string_view target, absl::string_view accept) {
+  return {input.request_id, input.trace_parent, target.substr(0, target.find('?')), accept};
+}
+
+std::string RenderBody(const Decision& decision, Dialect dialect, const ClientRequest& request,
+                       absl::string_view* content_type) {
+  const absl::string_view trace_id = TraceIdOf(request.trace_parent);
   switch (dialect) {
-    case Dialect::kS3:
+    case Dialect::kS3: {
       *content_type = "application/xml";
+      const std::string host_id = trace_id.empty() ? "" : absl::StrCat("<HostId>", trace_id, "</HostId>");
       return absl::StrCat("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>", XmlText(decision.http.code),
-                          "</Code><Message>", XmlText(decision.http.message), "</Message><Resource>", XmlText(resource),
-                          "</Resource><RequestId>", XmlText(request_id), "</RequestId></Error>\n");
+                          "</Code><Message>", XmlText(decision.http.message), "</Message><Resource>",
+                          XmlText(request.resource), "</Resource><RequestId>", XmlText(request.request_id),
+                          "</RequestId>", host_id, "</Error>\n");
+    }
     case Dialect::kKodo:
       *content_type = "application/json";
-      return absl::StrCat("{\"error\":", JsonText(decision.http.message), "}\n");
+      return absl::StrCat("{\"error\":", JsonText(decision.http.message), JsonTrace(trace_id), "}\n");
     default:
       break;
   }
   // A browser asks for HTML; it gets a sentence that it can show.
-  if (absl::StrContains(accept, "text/") && !absl::StrContains(accept, "json")) {
+  if (absl::StrContains(request.accept, "text/") && !absl::StrContains(request.accept, "json")) {
     *content_type = "text/plain; charset=utf-8";
-    return absl::StrCat(decision.http.status, " ", Title(decision.http.status), "\n", decision.http.message, "\n");
+    const std::string trace = trace_id.empty() ? "" : absl::StrCat("trace ", trace_id, "\n");
+    return absl::StrCat(decision.http.status, " ", Title(decision.http.status), "\n", decision.http.message, "\n",
+                        trace);
   }
   *content_type = "application/problem+json";  // RFC 9457
   return absl::StrCat("{\"type\":\"about:blank\",\"title\":", JsonText(Title(decision.http.status)),
-                      ",\"status\":", decision.http.status, ",\"detail\":", JsonText(decision.http.message), "}\n");
+                      ",\"status\":", decision.http.status, ",\"detail\":", JsonText(decision.http.message),
+                      JsonTrace(trace_id), "}\n");
 }
 
 void RenderForClient(const RenderOptions& options, const Decision& decision, Dialect dialect,
-                     absl::string_view request_id, absl::string_view resource, absl::string_view accept,
-                     HttpResponse* response) {
+                     const ClientRequest& request, HttpResponse* response) {
   if (decision.verdict == Verdict::kAllow) {
     response->status = 200;
     return;
   }
   response->status = decision.http.status;
   absl::string_view content_type;
-  response->body = RenderBody(decision, dialect, request_id, resource, accept, &content_type);
+  response->body = RenderBody(decision, dialect, request, &content_type);
   AddHeader(response, "Content-Type", content_type);
-  if (!request_id.empty()) {
+  if (!request.request_id.empty()) {
     AddHeader(response,
               dialect == Dialect::kS3     ? "x-amz-request-id"
               : dialect == Dialect::kKodo ? "X-Reqid"
                                           : "X-Request-Id",
-              request_id);
+              request.request_id);
+  }
+  // A refused HEAD has no body to find it in.
+  if (dialect == Dialect::kS3 && !request.trace_parent.empty()) {
+    AddHeader(response, "x-amz-id-2", TraceIdOf(request.trace_parent));
   }
   AddClientHeaders(options, decision, &response->headers);
 }
@@ -149,12 +169,12 @@ void AddGatewayHeaders(const Decision& decision, HttpResponse* response) {
   AddHeader(response, "X-Sluice-Revision", absl::StrCat(decision.revision));
 }
 
-void RenderUnmapped(const absl::Status& status, HttpResponse* response) {
+void RenderUnmapped(const absl::Status& status, absl::string_view trace_parent, HttpResponse* response) {
   response->status = 400;
   response->body = absl::StrCat(
       "{\"type\":\"about:blank\",\"title\":\"This request cannot be judged\",\"status\":400,"
       "\"detail\":",
-      JsonText(status.message()), "}\n");
+      JsonText(status.message()), JsonTrace(TraceIdOf(trace_parent)), "}\n");
   AddHeader(response, "Content-Type", "application/problem+json");
   AddHeader(response, "Cache-Control", "no-store");
 }

@@ -25,15 +25,25 @@ struct RenderOptions {
 // Seconds of Retry-After: rounded up, at least 1, at most a day; 0 where the answer calls for none.
 int64_t RetryAfterSeconds(const Decision& decision);
 
+// What a refusal repeats of the request that it answers. All of it is the client's own: request and trace are what it
+// can name to support staff, who find them in the decision log, and S3's clients print as request id and host id.
+struct ClientRequest {
+  absl::string_view request_id;
+  absl::string_view trace_parent;  // as ParseTraceParent gives it
+  absl::string_view resource;      // the path as the client sent it
+  absl::string_view accept;        // the Accept header
+};
+// Of the request that a door mapped `input` from.
+ClientRequest ClientRequestOf(const CheckInput& input, absl::string_view target, absl::string_view accept);
+
 // The answer to a client: status, Retry-After, RateLimit fields, Cache-Control, Link, and a body of the dialect. An
-// allow is 200 without a body. `resource` is the path as the client sent it; `accept` is the client's Accept header.
+// allow is 200 without a body.
 void RenderForClient(const RenderOptions& options, const Decision& decision, Dialect dialect,
-                     absl::string_view request_id, absl::string_view resource, absl::string_view accept,
-                     HttpResponse* response);
+                     const ClientRequest& request, HttpResponse* response);
 
 // The body and its Content-Type alone, for callers that send status and headers on their own.
-std::string RenderBody(const Decision& decision, Dialect dialect, absl::string_view request_id,
-                       absl::string_view resource, absl::string_view accept, absl::string_view* content_type);
+std::string RenderBody(const Decision& decision, Dialect dialect, const ClientRequest& request,
+                       absl::string_view* content_type);
 
 // The headers that a client gets beside the body: RateLimit and RateLimit-Policy where a limit on requests was looked
 // at, of an allow too; of a refusal Retry-After, Cache-Control and Link.
@@ -45,8 +55,8 @@ void AddClientHeaders(const RenderOptions& options, const Decision& decision,
 // Caddy writes its own placeholder where a header that it is told to copy is missing.
 void AddGatewayHeaders(const Decision& decision, HttpResponse* response);
 
-// What could not be mapped: a status of its own, with a body that says why.
-void RenderUnmapped(const absl::Status& status, HttpResponse* response);
+// What could not be mapped: a status of its own, with a body that says why, and the trace where one was named.
+void RenderUnmapped(const absl::Status& status, absl::string_view trace_parent, HttpResponse* response);
 
 void AddHeader(HttpResponse* response, absl::string_view name, absl::string_view value);
 

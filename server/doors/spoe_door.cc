@@ -9,7 +9,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "enforcement/names.h"
+#include "enforcement/trace_context.h"
 #include "server/doors/url.h"
+#include "server/listen/grpc_status.h"
 
 namespace sluice {
 
@@ -116,6 +118,7 @@ void SpoeDoor::Check(const Arguments& arguments, std::string* actions) {
     checker_->OnUnreadable();
   }
   if (!status.ok()) {
+    status = WithTrace(std::move(status), ParseTraceParent(original.Header("traceparent")));
     AppendSpopSet(kScope, "allowed", false, actions);
     AppendSpopSet(kScope, "verdict", absl::string_view("DENY"), actions);
     AppendSpopSet(kScope, "reason", absl::string_view("UNMAPPED"), actions);
@@ -145,9 +148,8 @@ void SpoeDoor::Check(const Arguments& arguments, std::string* actions) {
   AppendSpopSet(kScope, "status", int64_t{decision.http.status}, actions);
   AppendSpopSet(kScope, "code", decision.http.code, actions);
   absl::string_view content_type;
-  const std::string body =
-      RenderBody(decision, input.dialect, input.request_id, original.target.substr(0, original.target.find('?')),
-                 original.Header("accept"), &content_type);
+  const std::string body = RenderBody(
+      decision, input.dialect, ClientRequestOf(input, original.target, original.Header("accept")), &content_type);
   AppendSpopSet(kScope, "body", absl::string_view(body), actions);
   AppendSpopSet(kScope, "content_type", content_type, actions);
   if (const int64_t seconds = RetryAfterSeconds(decision); seconds > 0) {

@@ -15,8 +15,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "enforcement/trace_context.h"
 #include "server/listen/check_calls.h"
 #include "server/listen/grpc_listener.h"
+#include "server/listen/grpc_status.h"
 
 namespace sluice {
 namespace internal {
@@ -83,7 +85,9 @@ absl::StatusOr<absl::string_view> InOnePiece(const grpc::ByteBuffer& bytes, grpc
 CallContext ContextOf(const grpc::ServerContext& context) {
   CallContext call;
   const auto trace = context.client_metadata().find("traceparent");
-  if (trace != context.client_metadata().end()) call.trace_parent = {trace->second.data(), trace->second.size()};
+  if (trace != context.client_metadata().end()) {
+    call.trace_parent = ParseTraceParent({trace->second.data(), trace->second.size()});
+  }
   return call;
 }
 
@@ -101,13 +105,14 @@ absl::Status Answer(Checker* checker, CheckerMethod method, const grpc::ByteBuff
   grpc::Slice slice;
   const absl::StatusOr<absl::string_view> bytes = InOnePiece(request, &slice);
   if (!bytes.ok()) return bytes.status();
-  absl::Status status = (checker->*method)(*bytes, ContextOf(context), scratch);
+  const CallContext call = ContextOf(context);
+  absl::Status status = (checker->*method)(*bytes, call, scratch);
   if (status.ok()) {
     const grpc::Slice answer(*scratch);
     *response = grpc::ByteBuffer(&answer, 1);
   }
   Empty(scratch);
-  return status;
+  return WithTrace(std::move(status), call.trace_parent);
 }
 
 namespace {

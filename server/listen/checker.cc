@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "enforcement/trace_context.h"
 #include "proto/check_codec.h"
 #include "proto/translate.h"
 #include "proto/wire.h"
@@ -110,7 +111,7 @@ absl::Status Checker::CheckBytes(absl::string_view request, const CallContext& c
   if (!DecodeCheckRequest(request, &input)) return Malformed(Unreadable("CheckRequest", request));
   Decision decision;
   if (absl::Status status = Check(input, &decision); !status.ok()) return status;
-  EncodeCheckResponse(decision, input.request_id, input.detail, response);
+  EncodeCheckResponse(decision, input.request_id, TraceIdOf(input.trace_parent), input.detail, response);
   return absl::OkStatus();
 }
 
@@ -141,7 +142,7 @@ absl::Status Checker::CheckBatchBytes(absl::string_view request, const CallConte
   for (size_t i = 0; i < size; ++i) {
     const Decision decision = Judge(inputs[i], now);
     answer.clear();
-    EncodeCheckResponse(decision, inputs[i].request_id, inputs[i].detail, &answer);
+    EncodeCheckResponse(decision, inputs[i].request_id, TraceIdOf(inputs[i].trace_parent), inputs[i].detail, &answer);
     AppendBytesField(1, answer, response);
   }
   return absl::OkStatus();

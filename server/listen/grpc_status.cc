@@ -1,13 +1,29 @@
 #include "server/listen/grpc_status.h"
 
+#include "absl/strings/str_cat.h"
+#include "enforcement/trace_context.h"
+
 namespace sluice {
 
-absl::string_view CutStatusMessage(absl::string_view message) {
-  if (message.size() <= kStatusMessageBytesMax) return message;
-  message = message.substr(0, kStatusMessageBytesMax);
+namespace {
+
+absl::string_view CutAt(size_t most, absl::string_view message) {
+  if (message.size() <= most) return message;
+  message = message.substr(0, most);
   while (!message.empty() && (static_cast<unsigned char>(message.back()) & 0xC0) == 0x80) message.remove_suffix(1);
   if (!message.empty() && static_cast<unsigned char>(message.back()) >= 0xC0) message.remove_suffix(1);
   return message;
+}
+
+}  // namespace
+
+absl::string_view CutStatusMessage(absl::string_view message) { return CutAt(kStatusMessageBytesMax, message); }
+
+absl::Status WithTrace(absl::Status status, absl::string_view trace_parent) {
+  if (status.ok() || trace_parent.empty()) return status;
+  const std::string trace = absl::StrCat(" (trace ", TraceIdOf(trace_parent), ")");
+  return absl::Status(status.code(),
+                      absl::StrCat(CutAt(kStatusMessageBytesMax - trace.size(), status.message()), trace));
 }
 
 std::string EncodeStatusMessage(absl::string_view message) {

@@ -17,6 +17,11 @@ inline constexpr size_t kStatusMessageBytesMax = 1000;
 // The front of `message` that fits, not cut in the middle of a character.
 absl::string_view CutStatusMessage(absl::string_view message);
 
+// `status` with " (trace ID)" behind its message, which is cut so that both fit: whoever was refused can name the
+// trace, and it is found in the decision log of what was asked around it. Unchanged where it is OK or there is no
+// trace.
+absl::Status WithTrace(absl::Status status, absl::string_view trace_parent);
+
 // grpc-message: percent-encoded, cut at kStatusMessageBytesMax.
 std::string EncodeStatusMessage(absl::string_view message);
 

@@ -117,7 +117,7 @@ void Http2Session::Resume(Stream* stream) {
 
 void Http2Session::FinishGrpc(Stream* stream, absl::Status status) {
   stream->ending = true;
-  stream->end_status = std::move(status);
+  stream->end_status = WithTrace(std::move(status), stream->trace_parent);
   if (stream->unsent_bytes() == 0) return SendTrailers(stream);
   stream->opened_ns = now_ns_;  // from here on the peer's patience is ours: it has to take what is left in time
 }

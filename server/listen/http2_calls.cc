@@ -27,6 +27,7 @@ void Http2Session::OnRequest(uint32_t id, bool end_stream, const RequestHead& he
   stream->opened_ns = now_ns_;
   stream->remote_closed = end_stream;
   stream->content_length = head.content_length;
+  if (!head.trace_parent.empty()) stream->trace_parent = head.trace_parent;
   if (head.too_large) {
     Count(WireError::kHeaders);
     if (!head.is_grpc) return RefuseHttp(stream, 431);
@@ -72,7 +73,6 @@ void Http2Session::OnGrpcRequest(Stream* stream, bool end_stream, const RequestH
     stream->deadline_ns = now_ns_ + absl::ToInt64Nanoseconds(std::min(*timeout, absl::Hours(24 * 365)));
     ++deadlines_;
   }
-  if (!head.trace_parent.empty()) stream->trace_parent = head.trace_parent;
   if (end_stream) OnBody(stream, {}, /*end_stream=*/true);
 }
 

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/strip.h"
+#include "enforcement/trace_context.h"
 
 namespace sluice::http2 {
 namespace {
@@ -145,7 +146,7 @@ void HeaderReader::OnField(absl::string_view name, absl::string_view value) {
       if (name == "connection" || name == "keep-alive") head_.malformed = true;
       break;
     case 11:
-      if (name == "traceparent") Assign(value, &head_.trace_parent);
+      if (name == "traceparent") Assign(ParseTraceParent(value), &head_.trace_parent);
       break;
     case 12:
       if (name == "content-type") {

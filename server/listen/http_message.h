@@ -9,6 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "enforcement/trace_context.h"
 
 namespace sluice {
 
@@ -32,6 +33,8 @@ struct HttpRequest {
     }
     return {};
   }
+  // As ParseTraceParent gives it: empty where there is none.
+  absl::string_view trace_parent() const { return ParseTraceParent(Header("traceparent")); }
 };
 
 // One response. Kept by the listener from call to call for its memory; Clear before it is filled.

@@ -11,7 +11,7 @@ namespace sluice {
 
 // What a method may know of its call. Views are good until the method returns.
 struct CallContext {
-  absl::string_view trace_parent;  // of W3C trace context, as received; empty where there was none
+  absl::string_view trace_parent;  // as ParseTraceParent gives it; empty where there was none
 };
 
 // Called on the threads of the listener, several at once; must not block.

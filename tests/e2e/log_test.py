@@ -1,10 +1,14 @@
 """The decision log of a real node: asked over the wire and from its files, verified, killed and tampered with."""
 
+import http.client
 import json
 import subprocess
 
+import grpc
+
 import harness
-from stubs import admin_pb2
+from gateways import free_port
+from stubs import admin_pb2, check_pb2, policy_pb2
 
 
 class LogTest(harness.TestCase):
@@ -60,6 +64,42 @@ class LogTest(harness.TestCase):
             self.assert_exit(result, 2)
             self.assertIn(piece, result.stderr)
 
+    def test_a_trace_leads_from_the_text_of_a_refusal_to_its_decision(self):
+        port = free_port()
+        server = self.node("--doors-listen", f"127.0.0.1:{port}", name="traced").start()
+        server.apply(*harness.standard_policy(), harness.freeze("u2"), harness.raise_flag("f1", "b1", "bad"))
+        ids = {word: f"4bf92f3577b34da6a3ce929d0e0e47{number}" for number, word in enumerate(("grpc", "door", "error"), 10)}
+        parents = {word: f"00-{trace}-00f067aa0ba902b7-01" for word, trace in ids.items()}
+
+        request = harness.download(bucket="b9", requester="u2", request_id="over-grpc")
+        response = server.enforcement().Check(request, metadata=[("traceparent", parents["grpc"])],
+                                              timeout=harness.DEADLINE_SECONDS)
+        self.assert_decision(response, "DENY", "ACCOUNT_FROZEN")
+        self.assertEqual(response.trace_id, ids["grpc"])
+
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=harness.DEADLINE_SECONDS)
+        self.addCleanup(connection.close)
+        connection.request("GET", "/forward/s3-path", headers={
+            "X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/b1/bad", "X-Forwarded-Host": "s3.example.cn",
+            "X-Request-Id": "over-a-door", "traceparent": parents["door"]})
+        refusal = connection.getresponse()
+        self.assertEqual(refusal.headers["x-amz-id-2"], ids["door"])
+        self.assertIn(f"<HostId>{ids['door']}</HostId>", refusal.read().decode())
+
+        with self.assertRaises(grpc.RpcError) as raised:
+            server.enforcement().Check(harness.download(client_ip="nowhere"), metadata=[("traceparent", parents["error"])],
+                                       timeout=harness.DEADLINE_SECONDS)
+        self.assertTrue(raised.exception.details().endswith(f" (trace {ids['error']})"), raised.exception.details())
+
+        for word, request_id in (("grpc", "over-grpc"), ("door", "over-a-door")):
+            for place in ((), ("--folder", server.store / "decisions")):
+                result = server.ctl("log", "query", "--trace", ids[word], "-o", "json", *map(str, place))
+                self.assert_exit(result, harness.EXIT_OK)
+                record = json.loads(result.stdout)
+                self.assertEqual((record["request"]["request_id"], record["trace_parent"]), (request_id, parents[word]))
+            self.assertIn(f"trace {ids[word]}", server.ctl("log", "query", "--trace", ids[word]).stdout)
+        self.assertEqual(server.ctl("log", "query", "--trace", ids["error"]).stdout, "")  # nothing was decided
+
     def test_follow_tells_what_comes(self):
         self.deny("before")
         for place in ((), ("--folder", self.decisions)):
@@ -93,6 +133,33 @@ class LogTest(harness.TestCase):
         out = self.ctl("log", "verify", self.decisions)
         self.assertIn("whole: nothing was altered or taken away", out)
         self.assertIn("torn segment=1 bytes=9 behind=1", out)
+
+    def test_what_is_under_a_legal_hold_outlives_its_time(self):
+        def restart(*flags):
+            self.server.stop()
+            self.server.start(*flags)
+
+        def await_removal():
+            restart("--decision-log-keep-for", "0s")
+            removed = "sluice_decision_log_removed_segments_total"
+            harness.await_condition(lambda: self.server.metric(removed) > 0, "old segments are removed")
+
+        self.deny("evidence")
+        restart()
+        self.server.check(harness.download(key="bad", request_id="other"))
+        hold = policy_pb2.PlaceHold(hold_id="h1", subject=policy_pb2.Subject(account="u2"))
+        self.server.apply(policy_pb2.PolicyEvent(role=check_pb2.ROLE_LEGAL, place_hold=hold))
+        await_removal()
+        self.assertEqual(self.server.metric("sluice_decision_log_held_segments"), 1)
+        self.assertEqual(self.ids(), ["evidence"])
+        release = policy_pb2.ReleaseHold(hold_id="h1")
+        self.server.apply(policy_pb2.PolicyEvent(role=check_pb2.ROLE_LEGAL, release_hold=release))
+        await_removal()
+        self.assertEqual(self.ids(), [])
+        # What went is on record, and the chain runs over it.
+        out = self.ctl("log", "verify", self.decisions)
+        self.assertIn("removed segment=1 records=1-1", out)
+        self.assertIn("whole: nothing was altered or taken away", out)
 
     def test_verify_shows_what_was_altered_cut_or_taken_away(self):
         for number in range(3):

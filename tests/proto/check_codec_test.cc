@@ -222,10 +222,12 @@ TEST(CheckCodecTest, WritesAnAnswerAsTheLibraryDoes) {
   for (const Decision* decision : {&plain, &full, &bare}) {
     for (const bool detail : {false, true}) {
       for (const char* id : {"", "request-1"}) {
+        const absl::string_view trace = detail ? "4bf92f3577b34da6a3ce929d0e0e4736" : "";
         v1::CheckResponse message;
-        ToProto(*decision, id, &message, detail);
+        ToProto(*decision, id, &message, detail, trace);
+        EXPECT_EQ(message.trace_id(), decision->verdict == Verdict::kAllow ? "" : trace);
         std::string ours = "before";
-        EncodeCheckResponse(*decision, id, detail, &ours);
+        EncodeCheckResponse(*decision, id, trace, detail, &ours);
         EXPECT_EQ(Hex(ours), Hex("before" + message.SerializeAsString()));
       }
     }

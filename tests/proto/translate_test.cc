@@ -190,9 +190,10 @@ Decision FullDecision() {
 
 TEST(Translate, ADecisionFillsEveryFieldOfTheAnswer) {
   v1::CheckResponse got;
-  ToProto(FullDecision(), "r1", &got, /*detail=*/true);
+  ToProto(FullDecision(), "r1", &got, /*detail=*/true, "4bf92f3577b34da6a3ce929d0e0e4736");
   v1::CheckResponse wanted;
   wanted.set_request_id("r1");
+  wanted.set_trace_id("4bf92f3577b34da6a3ce929d0e0e4736");
   wanted.set_verdict(v1::VERDICT_DENY);
   wanted.set_reason(v1::REASON_LEGAL_ORDER);
   wanted.set_fault(v1::FAULT_LAW);
@@ -233,6 +234,8 @@ TEST(Translate, AnAllowCarriesNoHttpHint) {
   ToProto(FullDecision(), "r1", &got);
   ToProto(decision, "r1", &got);
   EXPECT_FALSE(got.has_http());
+  ToProto(decision, "r1", &got, /*detail=*/true, "4bf92f3577b34da6a3ce929d0e0e4736");
+  EXPECT_EQ(got.trace_id(), "");
 }
 
 TEST(Translate, SubjectsAndAnnouncementsComeBackWithEveryField) {

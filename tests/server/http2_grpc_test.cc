@@ -1,4 +1,6 @@
 // gRPC on an Http2Session: statuses, deadlines, streams, watches, draining, and callers that mean no good.
+#include <utility>
+
 #include "absl/strings/match.h"
 #include "echo_methods.h"
 #include "gmock/gmock.h"
@@ -205,6 +207,25 @@ TEST_F(Http2GrpcTest, RefusesHeadersOverTheirBound) {
   ExpectStatus(peer_.Send(FrameBytes(FrameType::kHeaders, 0, 3, block.substr(0, 16000)) +
                           FrameBytes(FrameType::kContinuation, kEndHeaders, 3, block.substr(16000))),
                3, absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(Http2GrpcTest, AnErrorNamesTheTraceOfItsCaller) {
+  const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  uint32_t next = 1;
+  const auto message = [&](const std::string& path, const std::string& text, const std::string& trace_parent) {
+    const uint32_t stream = std::exchange(next, next + 2);
+    return First(peer_.Send(peer_.Call(stream, path, text, {{"traceparent", trace_parent}})), FrameType::kHeaders,
+                 stream)
+        .field("grpc-message");
+  };
+  EXPECT_EQ(message("/t.T/Unary", "fail:no", trace), "no (trace 4bf92f3577b34da6a3ce929d0e0e4736)");
+  EXPECT_EQ(message("/t.T/Nothing", "", trace),
+            "no method /t.T/Nothing is served here (trace 4bf92f3577b34da6a3ce929d0e0e4736)");
+  EXPECT_EQ(message("/t.T/Unary", "fail:no", "x" + trace.substr(1)), "no");
+  // A long message gives way.
+  const std::string cut = message("/t.T/Unary", "fail:" + std::string(2000, 'x'), trace);
+  EXPECT_EQ(cut.size(), 1000u);
+  EXPECT_EQ(cut.substr(951), "xxxxxxxx (trace 4bf92f3577b34da6a3ce929d0e0e4736)");
 }
 
 TEST_F(Http2GrpcTest, HandsOnTheTraceParent) {

@@ -216,6 +216,67 @@ TEST_F(HttpDoorsTest, JsonChecksAndReports) {
   EXPECT_EQ(response.status, 400);
 }
 
+// What support staff search the decision log for is in every text that a client can send them; nothing else is new
+// there.
+TEST_F(HttpDoorsTest, ARefusalNamesTheTraceOfItsCaller) {
+  const std::string id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const auto ask = [&](Profile profile, const char* target, const char* accept, const std::string& trace_parent) {
+    HttpResponse response;
+    ForwardAuthDoor(&options_, &node_.checker())
+        .Answer(profile,
+                Request("GET", "/forward",
+                        {{"x-forwarded-uri", target},
+                         {"x-forwarded-method", "GET"},
+                         {"x-forwarded-host", "www.example.cn"},
+                         {"accept", accept},
+                         {"traceparent", trace_parent}}),
+                &response);
+    return response;
+  };
+  const std::string good = "00-" + id + "-00f067aa0ba902b7-01";
+  const HttpResponse s3 = ask(Profile::kS3Path, "/b2/k", "*/*", good);
+  EXPECT_THAT(s3.body, HasSubstr("<HostId>" + id + "</HostId></Error>"));
+  EXPECT_EQ(HeaderOf(s3, "x-amz-id-2"), id);
+  EXPECT_THAT(ask(Profile::kKodo, "/flagged", "*/*", good).body, HasSubstr(",\"trace_id\":\"" + id + "\"}"));
+  EXPECT_THAT(ask(Profile::kCdn, "/flagged", "*/*", good).body, HasSubstr(",\"trace_id\":\"" + id + "\"}"));
+  EXPECT_THAT(ask(Profile::kCdn, "/flagged", "text/html", good).body, HasSubstr("\ntrace " + id + "\n"));
+  const HttpResponse unmapped = ask(Profile::kCdn, "flagged", "*/*", good);
+  EXPECT_EQ(unmapped.status, 400);
+  EXPECT_THAT(unmapped.body, HasSubstr(",\"trace_id\":\"" + id + "\"}"));
+
+  for (const std::string& bad : {std::string(), "00-" + id + "-00f067aa0ba902b7-01\"", "<b>" + good.substr(3),
+                                 "00-" + std::string(32, '0') + "-00f067aa0ba902b7-01"}) {
+    for (const Profile profile : {Profile::kS3Path, Profile::kKodo, Profile::kCdn}) {
+      const HttpResponse response = ask(profile, "/b1/ordered", "*/*", bad);
+      EXPECT_THAT(response.body, Not(HasSubstr("trace")));
+      EXPECT_THAT(response.body, Not(HasSubstr("HostId")));
+      EXPECT_EQ(HeaderOf(response, "x-amz-id-2"), "(none)");
+    }
+  }
+
+  HttpResponse json;
+  const std::vector<HttpHeader> headers = {{"traceparent", good}};
+  CheckDoor door(&node_.checker());
+  door.Check(Request("POST", "/v1/check", headers, R"({"operation":"OPERATION_DOWNLOAD","bucket":"b2","key":"k"})"),
+             &json);
+  EXPECT_THAT(json.body, HasSubstr("\"traceId\":\"" + id + "\""));
+  json.Clear();
+  door.Check(Request("POST", "/v1/check", headers, R"({"operation":"OPERATION_DOWNLOAD","bucket":"b1","key":"k"})"),
+             &json);
+  EXPECT_THAT(json.body, Not(HasSubstr(id)));  // an allow has nothing to be asked about
+  json.Clear();
+  door.Check(Request("POST", "/v1/check", headers, "{"), &json);
+  EXPECT_THAT(json.body, HasSubstr(",\"trace_id\":\"" + id + "\"}"));
+
+  HttpResponse nginx;
+  NginxDoor(&options_, &node_.checker())
+      .Answer(
+          Profile::kS3Path,
+          Request("GET", "/nginx", {{"x-original-uri", "/b2/k"}, {"x-original-method", "GET"}, {"traceparent", good}}),
+          &nginx);
+  EXPECT_EQ(HeaderOf(nginx, "X-Sluice-Trace-Id"), id);
+}
+
 TEST_F(HttpDoorsTest, ANodeWithoutPolicySaysSo) {
   TestNode empty;
   HttpResponse response;
