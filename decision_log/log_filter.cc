@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "decision_log/record_text.h"
+#include "enforcement/trace_context.h"
 #include "proto/translate.h"
 
 namespace sluice {
@@ -16,11 +17,6 @@ bool IsSame(absl::string_view wanted, absl::string_view got) {
 }
 
 bool Differs(absl::string_view wanted, absl::string_view got) { return !wanted.empty() && !IsSame(wanted, got); }
-
-// "00-TRACE-SPAN-FLAGS"
-absl::string_view TraceIdOf(absl::string_view trace_parent) {
-  return trace_parent.size() >= 35 ? trace_parent.substr(3, 32) : absl::string_view();
-}
 
 }  // namespace
 
@@ -55,6 +51,9 @@ absl::StatusOr<LogFilter> LogFilter::Create(const v1::LogQuery& query) {
   }
   filter.segment_terms_ = filter.terms_.size();
   want(LogTerm::kKey, query.key());
+  filter.first_terms_ = filter.terms_.size();
+  want(LogTerm::kRequestId, query.request_id());
+  want(LogTerm::kTrace, absl::AsciiStrToLower(query.trace_id()));
   return filter;
 }
 
@@ -82,7 +81,7 @@ bool LogFilter::Meets(const RecordView& record) const {
     return false;
   }
   if (!query_.trace_id().empty() &&
-      !absl::EqualsIgnoreCase(query_.trace_id(), TraceIdOf(record.name(LogName::kTraceParent)))) {
+      !absl::EqualsIgnoreCase(query_.trace_id(), TraceIdOf(ParseTraceParent(record.name(LogName::kTraceParent))))) {
     return false;
   }
   if (!address_) return true;

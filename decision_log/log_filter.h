@@ -25,9 +25,12 @@ class LogFilter {
 
   // Whether a block or segment with records of those times, verdicts and reasons may have one that meets the query.
   bool MayMeet(const BlockHeader& header) const;
-  // What each record that meets the query has: all but the key, and all.
+  // What each record that meets the query has: in the filter of its segment, and in that of its block, by the version
+  // of the segment's format.
   absl::Span<const uint64_t> segment_terms() const { return absl::MakeConstSpan(terms_).subspan(0, segment_terms_); }
-  absl::Span<const uint64_t> block_terms() const { return terms_; }
+  absl::Span<const uint64_t> block_terms(uint32_t version) const {
+    return version == 1 ? absl::MakeConstSpan(terms_).subspan(0, first_terms_) : absl::MakeConstSpan(terms_);
+  }
 
   bool Meets(const RecordView& record) const;
 
@@ -41,8 +44,8 @@ class LogFilter {
   absl::optional<AddressBlock> address_;
   int64_t from_ns_ = std::numeric_limits<int64_t>::min();
   int64_t to_ns_ = std::numeric_limits<int64_t>::max();
-  std::vector<uint64_t> terms_;  // the key's last
-  size_t segment_terms_ = 0;
+  std::vector<uint64_t> terms_;  // of segments, then the key's, then those that format 1 did not have
+  size_t segment_terms_ = 0, first_terms_ = 0;
 };
 
 }  // namespace sluice

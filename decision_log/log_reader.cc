@@ -56,7 +56,7 @@ class Search {
  private:
   absl::StatusOr<bool> IsWorthReading(const SegmentReader& segment, const IndexEntry& block) const {
     if (!filter_->MayMeet(block.header)) return false;
-    return segment.BlockMayHold(block, filter_->block_terms());
+    return segment.BlockMayHold(block, filter_->block_terms(segment.header().version));
   }
 
   bool VisitBlock(const SegmentHeader& segment, const BlockHeader& block) {

@@ -9,6 +9,7 @@
 
 #include "decision_log/record_text.h"
 #include "enforcement/names.h"
+#include "enforcement/trace_context.h"
 
 namespace sluice {
 namespace {
@@ -179,7 +180,7 @@ uint64_t TermHash(LogTerm term, absl::string_view name) {
   return XXH3_64bits_withSeed(name.data(), name.size(), static_cast<XXH64_hash_t>(term));
 }
 
-void TermsOf(const RecordView& record, TermHashes* terms) {
+size_t TermsOf(const RecordView& record, TermHashes* terms) {
   terms->clear();
   std::string escaped;
   const auto add = [&](LogTerm term, LogName which) {
@@ -199,7 +200,12 @@ void TermsOf(const RecordView& record, TermHashes* terms) {
     const absl::optional<AddressBlock> block = ParseAddress(address);
     terms->push_back(block ? TermHash(*block) : TermHash(LogTerm::kAddress, address));
   }
+  const size_t of_segments = terms->size();
   add(LogTerm::kKey, LogName::kKey);
+  add(LogTerm::kRequestId, LogName::kRequestId);
+  const absl::string_view trace = TraceIdOf(ParseTraceParent(record.name(LogName::kTraceParent)));
+  if (!trace.empty()) terms->push_back(TermHash(LogTerm::kTrace, trace));
+  return of_segments;
 }
 
 }  // namespace sluice

@@ -105,11 +105,20 @@ struct RecordView {
 bool ReadRecord(absl::string_view bytes, RecordView* view);
 
 // What a query can name, and a filter holds: the hash of a kind and a name in its one form. Part of the format on disk.
-enum class LogTerm : uint8_t { kAccount = 1, kBucket = 2, kKey = 3, kHost = 4, kAddress = 5 };
+enum class LogTerm : uint8_t {
+  kAccount = 1,
+  kBucket = 2,
+  kKey = 3,
+  kHost = 4,
+  kAddress = 5,
+  kRequestId = 6,
+  kTrace = 7,
+};
 uint64_t TermHash(LogTerm term, absl::string_view name);
-// Of a record: owner, requester, bucket, host, address, and last its key; those that are there. At most six.
-using TermHashes = absl::InlinedVector<uint64_t, 6>;
-void TermsOf(const RecordView& record, TermHashes* terms);
+// Of a record: owner, requester, bucket, host, address, then key, request and trace; those that are there. Returns how
+// many come before the key. The others are in filters of blocks alone: there are as many as records.
+using TermHashes = absl::InlinedVector<uint64_t, 8>;
+size_t TermsOf(const RecordView& record, TermHashes* terms);
 
 }  // namespace sluice
 

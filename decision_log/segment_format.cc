@@ -15,7 +15,6 @@ namespace {
 constexpr absl::string_view kSegmentMagic = "SLUICELG";
 constexpr absl::string_view kTrailerMagic = "SLUICEND";
 constexpr uint32_t kBlockMagic = 0x4B4C4253;  // "SBLK"
-constexpr uint32_t kVersion = 1;
 // The fastest of those that still find repeated names far apart; measured at some 400 MB/s of records.
 constexpr int kCompression = 1;
 
@@ -53,7 +52,7 @@ constexpr size_t kLinkedBytes = kBlockHeaderBytes - kChainLinkBytes - sizeof(uin
 std::string FormatSegmentHeader(const SegmentHeader& header) {
   std::string bytes(kSegmentMagic);
   const absl::string_view node = absl::string_view(header.node).substr(0, kNodeNameBytesMax);
-  Put(kVersion, &bytes);
+  Put(header.version, &bytes);
   Put(static_cast<uint32_t>(node.size()), &bytes);
   Put(header.segment, &bytes);
   Put(header.first_number, &bytes);
@@ -70,11 +69,13 @@ absl::StatusOr<SegmentHeader> ParseSegmentHeader(absl::string_view bytes, size_t
     return absl::DataLossError("wanted the header of a segment of a decision log, got other bytes");
   }
   absl::string_view rest = bytes.substr(kSegmentMagic.size());
-  if (const auto version = Take<uint32_t>(&rest); version != kVersion) {
-    return absl::DataLossError(absl::StrCat("wanted format ", kVersion, " of a segment, got ", version));
+  SegmentHeader header;
+  header.version = Take<uint32_t>(&rest);
+  if (header.version < 1 || header.version > kSegmentVersion) {
+    return absl::DataLossError(
+        absl::StrCat("wanted format 1 to ", kSegmentVersion, " of a segment, got ", header.version));
   }
   const auto node_bytes = Take<uint32_t>(&rest);
-  SegmentHeader header;
   header.segment = Take<int64_t>(&rest);
   header.first_number = Take<int64_t>(&rest);
   header.created_ns = Take<int64_t>(&rest);
@@ -148,7 +149,8 @@ absl::StatusOr<BlockHeader> ParseBlockHeader(absl::string_view bytes) {
   header.link = TakeLink(&rest);
   const size_t most = header.kind == BlockKind::kIndex ? kIndexBytesMax : kBlockBytesMax;
   if (!magic || Take<uint64_t>(&rest) != Checksum(whole.substr(0, kBlockHeaderBytes - sizeof(uint64_t))) || kind < 1 ||
-      kind > 3 || header.first_number < 1 || header.first_number > kNumberMax || header.raw_bytes > most || header.body_bytes() > 2 * most) {
+      kind > 3 || header.first_number < 1 || header.first_number > kNumberMax || header.raw_bytes > most ||
+      header.body_bytes() > 2 * most) {
     return absl::DataLossError("wanted the header of a block, got bytes that do not match their checksum");
   }
   return header;

@@ -31,12 +31,16 @@ inline constexpr size_t kIndexBytesMax = size_t{1} << 30;
 inline constexpr size_t kNodeNameBytesMax = 256;
 inline constexpr int64_t kNumberMax = int64_t{1} << 62;  // of segments and records: what a reader believes
 
+// 2: filters of blocks have ids of requests and traces. Format 1 is read, and written no more.
+inline constexpr uint32_t kSegmentVersion = 2;
+
 struct SegmentHeader {
   int64_t segment = 0;       // its number, from 1
   int64_t first_number = 0;  // of the first record in it, whether or not one came
   int64_t created_ns = 0;    // Unix time
   ChainLink before{};        // the last link of the segment before
   std::string node;
+  uint32_t version = kSegmentVersion;
 };
 // The header as it is written. Its size is that of the result.
 std::string FormatSegmentHeader(const SegmentHeader& header);

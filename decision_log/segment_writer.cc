@@ -32,12 +32,10 @@ void SegmentWriter::Add(absl::string_view record) {
   header.verdicts = static_cast<uint16_t>(header.verdicts | 1u << (numbers.verdict & 15));
   header.reasons |= uint64_t{1} << (numbers.reason & 63);
   ++open_.classes[numbers.log_class];
-  TermsOf(record_, &terms_);
+  const size_t of_segment = TermsOf(record_, &terms_);
   for (const uint64_t term : terms_) open_filter_.Add(term);
-  // Keys stay out of the segment's filter: there are as many as records, and who asks for one nearly always names its
-  // bucket.
-  if (!record_.name(LogName::kKey).empty()) terms_.pop_back();
-  open_.segment_terms.insert(open_.segment_terms.end(), terms_.begin(), terms_.end());
+  open_.segment_terms.insert(open_.segment_terms.end(), terms_.begin(),
+                             terms_.begin() + static_cast<std::ptrdiff_t>(of_segment));
   open_.raw.append(record.data(), record.size());
   if (open_.raw.size() >= kBlockBytes) CloseBlock();
 }

@@ -1,5 +1,6 @@
 #include "absl/strings/str_cat.h"
 #include "decision_log/bloom_filter.h"
+#include "decision_log/segment_reader.h"
 #include "gmock/gmock.h"
 #include "proto/translate.h"
 #include "tests/decision_log/log_fixture.h"
@@ -91,7 +92,11 @@ TEST_F(LogQueryTest, ReadsOnlySegmentsAndBlocksThatMayHaveIt) {
   for (int segment = 0; segment < 10; ++segment) {
     for (int block = 0; block < 10; ++block) {
       for (int i = 0; i < 50; ++i) Log(Asked("common", absl::StrCat("u", i)), Denied());
-      if (segment == 4 && block == 7) Log(Asked("rare", "u-rare"), Denied(Reason::kLegalOrder));
+      if (segment == 4 && block == 7) {
+        CheckInput rare = Asked("rare", "u-rare");
+        rare.trace_parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        Log(rare, Denied(Reason::kLegalOrder));
+      }
       EXPECT_TRUE(log_->Flush().ok());
       clock_.Advance(absl::Minutes(6));
     }
@@ -106,6 +111,16 @@ TEST_F(LogQueryTest, ReadsOnlySegmentsAndBlocksThatMayHaveIt) {
   cost = {};
   EXPECT_THAT(Find([](auto* q) { q->set_reason(v1::REASON_LEGAL_ORDER); }, &cost), ElementsAre("rare"));
   EXPECT_EQ(cost.blocks_read, 1);
+  for (const bool by_trace : {false, true}) {
+    cost = {};
+    EXPECT_THAT(Find(
+                    [&](auto* q) {
+                      by_trace ? q->set_trace_id("4BF92F3577B34DA6A3CE929D0E0E4736") : q->set_request_id("rare");
+                    },
+                    &cost),
+                ElementsAre("rare"));
+    EXPECT_LE(cost.blocks_read, 5);
+  }
   cost = {};
   EXPECT_THAT(Find(
                   [&](auto* q) {
@@ -115,6 +130,34 @@ TEST_F(LogQueryTest, ReadsOnlySegmentsAndBlocksThatMayHaveIt) {
                   &cost),
               SizeIs(250));
   EXPECT_EQ(cost.blocks_read, 5);
+}
+
+TEST_F(LogQueryTest, FindsByIdsWhatFormat1DidNotFilterByThem) {
+  Open();
+  Log(Asked("old"), Denied());
+  Close();
+  const std::string path = Segments()[0].path;
+  const auto segment = SegmentReader::Open(path);
+  ASSERT_TRUE(segment.ok());
+  std::string raw;
+  for (const IndexEntry& block : (*segment)->blocks()) {
+    if (block.header.kind != BlockKind::kRecords) continue;
+    ASSERT_TRUE((*segment)->ReadBlock(block, &raw).ok());
+  }
+  for (const uint32_t version : {1u, 2u}) {
+    SegmentHeader header = (*segment)->header();
+    header.version = version;
+    const std::string head = FormatSegmentHeader(header);
+    BlockHeader block;
+    block.records = 1;
+    block.first_number = 1;
+    block.raw_bytes = static_cast<uint32_t>(raw.size());
+    // A filter in which nothing is.
+    WriteFile(path,
+              head + FormatBlock(NextLink({}, {head}), std::string(kFilterLineBytes, '\0'), Compress(raw), &block));
+    EXPECT_THAT(Find([](auto* q) { q->set_request_id("old"); }), SizeIs(version == 1 ? 1 : 0));
+    EXPECT_THAT(Find([](auto* q) { q->set_key("k1"); }), IsEmpty());
+  }
 }
 
 TEST(BloomFilterTest, NeverForgetsAndSeldomInvents) {

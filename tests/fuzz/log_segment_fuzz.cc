@@ -53,11 +53,11 @@ class OneSegment {
 void ExpectFound(const RecordView& record, const v1::DecisionRecord& message) {
   TermHashes terms;
   TermsOf(record, &terms);
-  Expect(terms.size() <= 6);
+  Expect(terms.size() <= 8);
   const auto found_by = [&](const v1::LogQuery& query) {
     const absl::StatusOr<LogFilter> filter = LogFilter::Create(query);
     Expect(filter.ok() && filter->Meets(record));
-    for (const uint64_t term : filter->block_terms()) Expect(absl::c_linear_search(terms, term));
+    for (const uint64_t term : filter->block_terms(kSegmentVersion)) Expect(absl::c_linear_search(terms, term));
   };
   v1::LogQuery query;
   query.set_account(message.request().owner());
@@ -93,17 +93,17 @@ std::string FilterOf(absl::string_view raw, uint32_t* records) {
   return filter.Folded();
 }
 
-// Blocks from what the fuzzer says: a kind, how far the header lies, how many bytes, and those. The last block closes the
-// segment where it is an index.
+// Blocks from what the fuzzer says: a kind, how far the header lies, how many bytes, and those. The last block closes
+// the segment where it is an index.
 std::string MakeSegment(absl::string_view rest) {
-  const SegmentHeader segment{1, 1, 1772330400000000000, {}, "n1"};
+  const SegmentHeader segment{1, 1, 1772330400000000000, {}, "n1", kSegmentVersion};
   std::string bytes = FormatSegmentHeader(segment);
   ChainLink link = NextLink({}, {bytes});
   int64_t number = 1;
   std::vector<IndexEntry> index;
   while (rest.size() >= 4) {
     Choices choices(reinterpret_cast<const uint8_t*>(rest.data()), 4);
-    const int kind = choices.Of(4);  // 3: the index that belongs there
+    const int kind = choices.Of(4);   // 3: the index that belongs there
     const int lies = choices.Of(16);  // bits: of records, of bytes, of the filter, of the number
     size_t size = size_t{choices.Byte()} << 8;
     size |= choices.Byte();
