@@ -101,6 +101,21 @@ Limiter::Cell* Limiter::Find(Hash128 key, Cell* seen) const {
   return nullptr;
 }
 
+size_t Limiter::LiveCells(Table table, MonotonicTime now) const {
+  constexpr size_t kLooksMax = size_t{1} << 17;  // of lines; a power of two, as the table is
+  const Line* const lines = lines_.get() + (table == Table::kKnown ? 0 : table_lines_);
+  const size_t stride = std::max<size_t>(table_lines_ / kLooksMax, 1);
+  const int64_t now_ticks = TicksAt(now);
+  size_t live = 0;
+  // Where a key stands is its hash: every so many-th line is as good as any others.
+  for (size_t i = 0; i < table_lines_; i += stride) {
+    for (const Cell& cell : lines[i].cells) {
+      if (__atomic_load_n(&cell.tat, __ATOMIC_RELAXED) > now_ticks) ++live;
+    }
+  }
+  return live * stride;
+}
+
 // Gives `key` a cell that reads `wanted`. False where it has one already: another thread was faster.
 bool Limiter::Claim(Hash128 key, int64_t now_ticks, const Cell& wanted) {
   // Only one thread at a time may give this key a cell, or it could get two, and twice its burst. Held for one look at

@@ -99,6 +99,10 @@ class Limiter {
   const Ledger& ledger() const { return ledger_; }
 
   size_t cells() const { return 2 * kLineCells * table_lines_; }
+  // How many cells of a table, which has half of all, are in use at `now`: of one of more than 524,288 cells an
+  // estimate from so many, spread over it. Reads 8 MB at most; for who looks on, not for checks.
+  enum class Table { kKnown, kAnyones };
+  size_t LiveCells(Table table, MonotonicTime now) const;
   // Live cells that were forgotten because a new key found no other place, since the start; and those of them that had
   // half of their bucket spent or more, so that a limit went unenforced for as long as that takes to refill.
   int64_t evicted_live() const { return evicted_live_.load(std::memory_order_relaxed); }

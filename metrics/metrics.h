@@ -1,6 +1,6 @@
 // What an operator watches: counts of decisions and events, and the state of the node, as Prometheus metrics.
 //
-// Observing costs a check two relaxed adds on cache lines that are its thread's own, and where a stopwatch is given one
+// Observing costs a check three plain adds on cache lines that are its thread's own, and where a stopwatch is given one
 // look at a clock; everything else happens when somebody scrapes. Labels come from closed enums: an account, a bucket,
 // a key or an address never becomes one (clause 6). Every family is there from the start, with HELP, also where it is
 // zero. docs/metrics.md lists each metric and what an operator does about it.
@@ -49,6 +49,8 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
     kStoreBytes,
     kStoreBoundBytes,
     kLimiterCells,
+    kLimiterLiveKnown,
+    kLimiterLiveAnyones,
     kLimiterEvictedLive,
     kLimiterEvictedSpent,
     kLimiterLeases,
@@ -59,7 +61,7 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
     kAccessInStep,
     kAccessRefused,
   };
-  static constexpr int kSourceCount = 15;
+  static constexpr int kSourceCount = 17;
 
   // Of the decision log, by class of record.
   struct LogFigures {
@@ -114,9 +116,11 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
   static constexpr int kRoleCount = 8;
   static constexpr int kCommitBuckets = 12;  // the last is +Inf
 
-  // The counters of a few threads, usually of one. Alone on their cache lines.
+  // The counters of one thread, alone on their cache lines; or of a few, of those that came when the former had run
+  // out, whose adds are atomic: slower, and still right.
   struct Slot;
-  static constexpr int kSlots = 32;  // more threads than slots share one, which is slower and still right
+  static constexpr int kOwnSlots = 64, kSharedSlots = 16;
+  static constexpr int kSlots = kOwnSlots + kSharedSlots;
   Slot& MySlot();
   template <typename Read>
   int64_t Sum(const Read& read) const;

@@ -46,6 +46,11 @@ void Node::SetSources() {
   metrics_.SetSource(Source::kStoreBytes, [this] { return static_cast<double>(store_->used_bytes()); });
   metrics_.SetSource(Source::kStoreBoundBytes, [this] { return static_cast<double>(store_->map_bytes()); });
   metrics_.SetSource(Source::kLimiterCells, [this] { return static_cast<double>(limiter_.cells()); });
+  const auto live = [this](Limiter::Table table) {
+    return [this, table] { return static_cast<double>(limiter_.LiveCells(table, clock_->Now().mono)); };
+  };
+  metrics_.SetSource(Source::kLimiterLiveKnown, live(Limiter::Table::kKnown));
+  metrics_.SetSource(Source::kLimiterLiveAnyones, live(Limiter::Table::kAnyones));
   metrics_.SetSource(Source::kLimiterEvictedLive, [this] { return static_cast<double>(limiter_.evicted_live()); });
   metrics_.SetSource(Source::kLimiterLeases, [this] { return static_cast<double>(limiter_.leases().size()); });
   metrics_.SetSource(Source::kLimiterEvictedSpent, [this] { return static_cast<double>(limiter_.evicted_spent()); });

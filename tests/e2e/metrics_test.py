@@ -57,6 +57,7 @@ class MetricsTest(harness.TestCase):
 
     def test_they_count_what_happened(self):
         self.assertEqual(self.value('sluice_throttled_total{dimension="REQUESTS"}'), 2)
+        self.assertGreater(self.value('sluice_limiter_live_cells{table="known"}'), 0)
         self.assertEqual(self.value('sluice_rules{kind="flag"}'), 1)
         self.assertEqual(self.value('sluice_rules{kind="limit"}'), 1)
         self.assertEqual(self.value('sluice_accounts{state="ACTIVE"}'), 1)

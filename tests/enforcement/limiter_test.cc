@@ -237,6 +237,25 @@ TEST(Limiter, CountsLiveCellsThatItHadToForget) {
   EXPECT_EQ(limiter.cells(), 64u);
 }
 
+TEST(Limiter, SaysHowManyCellsOfEachTableAreInUse) {
+  for (const size_t cells : {size_t{1} << 12, size_t{1} << 21}) {
+    Limiter limiter({cells});
+    const TokenBucket bucket(1, 10);
+    const auto keys = static_cast<int>(std::min<size_t>(cells / 8, 40000));  // a quarter of a table, or less
+    for (int i = 0; i < keys; ++i) {
+      ASSERT_EQ(limiter.Take(Limiter::Known(Key(i)), bucket, 1, Ns(0)), 0);
+      if (i % 2 != 0) continue;
+      ASSERT_EQ(limiter.Take(Limiter::Anyones(Key(i)), bucket, 5, Ns(0)), 0);
+    }
+    // Of the small table all are counted, of the large one every other line.
+    const double off = cells > 4096 ? 0.03 : 0;
+    EXPECT_NEAR(limiter.LiveCells(Limiter::Table::kKnown, Ns(kSecond / 2)), keys, keys * off);
+    EXPECT_NEAR(limiter.LiveCells(Limiter::Table::kAnyones, Ns(kSecond / 2)), keys / 2, keys * off);
+    EXPECT_EQ(limiter.LiveCells(Limiter::Table::kKnown, Ns(2 * kSecond)), 0u);
+    EXPECT_NEAR(limiter.LiveCells(Limiter::Table::kAnyones, Ns(2 * kSecond)), keys / 2, keys * off);
+  }
+}
+
 // Ten million keys that nobody knows, on a table of a few thousand cells.
 TEST(LimiterUnderAttack, KeepsWhatIsKnownAndWhatIsSpent) {
   Limiter limiter({4096});

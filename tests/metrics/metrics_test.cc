@@ -48,6 +48,7 @@ TEST(MetricsTest, HasEveryFamilyWithHelpBeforeAnythingHappened) {
                            "sluice_store_bytes",
                            "sluice_store_bound_bytes",
                            "sluice_limiter_cells",
+                           "sluice_limiter_live_cells",
                            "sluice_limiter_evicted_live_total",
                            "sluice_limiter_evicted_spent_total",
                            "sluice_limiter_leases",
@@ -80,7 +81,7 @@ TEST(MetricsTest, HasEveryFamilyWithHelpBeforeAnythingHappened) {
 TEST(MetricsTest, CountsDecisionsOfAllThreads) {
   Metrics metrics(kBuild);
   std::vector<std::thread> threads;
-  for (int i = 0; i < 40; ++i) {  // more than there are slots
+  for (int i = 0; i < 120; ++i) {  // more than there are slots, so that some share one
     threads.emplace_back([&metrics] {
       for (int n = 0; n < 100; ++n) {
         metrics.OnDecision(Of(Operation::kDownload), Answer(Verdict::kDeny, Reason::kAccountFrozen), Moment{});
@@ -89,7 +90,7 @@ TEST(MetricsTest, CountsDecisionsOfAllThreads) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(metrics.Text(), HasSubstr("sluice_checks_total{verdict=\"DENY\",reason=\"ACCOUNT_FROZEN\",fault="
-                                        "\"CUSTOMER\",operation=\"DOWNLOAD\",door=\"GRPC\"} 4000"));
+                                        "\"CUSTOMER\",operation=\"DOWNLOAD\",door=\"GRPC\"} 12000"));
 }
 
 TEST(MetricsTest, CountsAnOperationThatTheContractLacksAsUnspecified) {
