@@ -157,11 +157,12 @@ scrape_configs:
             self.server.check(harness.download())
         self.await_state("SluicePolicyTooOld", "resolved", beat)
         self.await_state("SluiceAvailabilityBurnFast", "resolved", beat)
-        # A real Prometheus answers every query of the dashboards.
+        # A real Prometheus answers every query of the dashboards, and no panel is without data.
         for uid, panel, expression in watching.dashboard_queries():
             query = urllib.parse.urlencode({"query": expression})
             answer = json.loads(self.get(self.prometheus, f"/api/v1/query?{query}"))
             self.assertEqual(answer["status"], "success", f"{uid} panel {panel}: {expression}")
+            self.assertTrue(answer["data"]["result"], f"{uid} panel {panel}: {expression}")
         log = self.server.ctl("log", "verify", self.server.store / "decisions")
         self.assertIn("whole: nothing was altered", log.stdout, log.stderr)
 
