@@ -131,11 +131,11 @@ void DecisionLog::OnDecision(const CheckInput& input, const Decision& decision, 
     if (options_.sample == 0 || ++plain_allows < options_.sample) return;
     plain_allows = 0;
   }
-  const size_t bytes = RecordBytes(input, decision);
+  const RecordWriter writer(input, decision);
   RecordRing* const ring = ClaimRing();
-  char* const room = ring == nullptr ? nullptr : ring->Reserve(bytes, log_class);
+  char* const room = ring == nullptr ? nullptr : ring->Reserve(writer.bytes(), log_class);
   if (room != nullptr) {
-    WriteRecord(input, decision, now.wall, log_class, bytes, room);
+    writer.Write(now.wall, log_class, room);
     ring->Commit();
   }
   if (ring != nullptr) ring->Release();
@@ -219,13 +219,16 @@ absl::Status DecisionLog::Turn(bool flush) {
 }
 
 void DecisionLog::Drain() {
+  const auto earlier = [](absl::string_view a, absl::string_view b) { return TimeOf(a) < TimeOf(b); };
   batch_.clear();
   for (const auto& ring : rings_) {
+    const auto before = static_cast<std::ptrdiff_t>(batch_.size());
     ring->Peek([this](absl::string_view record) { batch_.push_back(record); });
+    // Each ring is in order already, or nearly where threads share it.
+    const auto from = batch_.begin() + before;
+    if (!std::is_sorted(from, batch_.end(), earlier)) std::stable_sort(from, batch_.end(), earlier);
+    std::inplace_merge(batch_.begin(), from, batch_.end(), earlier);
   }
-  // Each ring is in order already, or nearly where threads share it.
-  std::stable_sort(batch_.begin(), batch_.end(),
-                   [](absl::string_view a, absl::string_view b) { return TimeOf(a) < TimeOf(b); });
   for (const absl::string_view record : batch_) writer_->Add(record);
   for (const auto& ring : rings_) ring->Pop();
 }

@@ -18,9 +18,9 @@ void MemoryLog::OnDecision(const CheckInput& input, const Decision& decision, Mo
     count(&dropped_);
     return;
   }
-  const size_t bytes = RecordBytes(input, decision);
-  auto record = std::make_shared<std::string>(bytes, '\0');
-  WriteRecord(input, decision, now.wall, log_class, bytes, record->data());
+  const RecordWriter writer(input, decision);
+  auto record = std::make_shared<std::string>(writer.bytes(), '\0');
+  writer.Write(now.wall, log_class, record->data());
 
   Record pushed_out;  // freed after unlocking
   absl::MutexLock lock(&mutex_);

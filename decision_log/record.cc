@@ -111,17 +111,18 @@ LogClass ClassOf(const CheckInput& input, const Decision& decision) {
   }
 }
 
-size_t RecordBytes(const CheckInput& input, const Decision& decision) {
-  size_t bytes = sizeof(RecordNumbers) + CountOf(decision.warnings) + CountOf(decision.all_reasons);
-  for (const absl::string_view name : NamesOf(input, decision)) bytes += TextBytes(name);
-  for (const HashView& hash : input.hashes) bytes += TextBytes(hash.algorithm) + TextBytes(hash.digest);
-  return bytes;
+RecordWriter::RecordWriter(const CheckInput& input, const Decision& decision)
+    : input_(input), decision_(decision), names_(NamesOf(input, decision)) {
+  bytes_ = sizeof(RecordNumbers) + CountOf(decision.warnings) + CountOf(decision.all_reasons);
+  for (const absl::string_view name : names_) bytes_ += TextBytes(name);
+  for (const HashView& hash : input.hashes) bytes_ += TextBytes(hash.algorithm) + TextBytes(hash.digest);
 }
 
-void WriteRecord(const CheckInput& input, const Decision& decision, absl::Time at, LogClass log_class, size_t bytes,
-                 char* out) {
+void RecordWriter::Write(absl::Time at, LogClass log_class, char* out) const {
+  const CheckInput& input = input_;
+  const Decision& decision = decision_;
   RecordNumbers numbers;
-  numbers.size = static_cast<uint32_t>(bytes);
+  numbers.size = static_cast<uint32_t>(bytes_);
   numbers.at_ns = absl::ToUnixNanos(at);
   numbers.revision = decision.revision;
   numbers.min_revision = input.min_revision;
@@ -152,7 +153,7 @@ void WriteRecord(const CheckInput& input, const Decision& decision, absl::Time a
   out += sizeof(numbers);
   for (size_t i = 0; i < numbers.warnings; ++i) *out++ = static_cast<char>(decision.warnings[i]);
   for (size_t i = 0; i < numbers.all_reasons; ++i) *out++ = static_cast<char>(decision.all_reasons[i]);
-  for (const absl::string_view name : NamesOf(input, decision)) out = WriteText(name, out);
+  for (const absl::string_view name : names_) out = WriteText(name, out);
   for (const HashView& hash : input.hashes) out = WriteText(hash.digest, WriteText(hash.algorithm, out));
 }
 

@@ -85,11 +85,20 @@ inline constexpr uint8_t kRecordTookLease = 1, kRecordDetail = 2, kRecordNewKey 
 // The largest record that a validated check can make; a larger one is not taken.
 inline constexpr size_t kRecordBytesMax = 32 << 10;
 
-// How many bytes WriteRecord will write.
-size_t RecordBytes(const CheckInput& input, const Decision& decision);
-// Writes the record at `out`, which has room for RecordBytes. Never allocates.
-void WriteRecord(const CheckInput& input, const Decision& decision, absl::Time at, LogClass log_class, size_t bytes,
-                 char* out);
+// Makes the record of one decision, which has to outlive it: first how large it is, then its bytes. Never allocates.
+class RecordWriter {
+ public:
+  RecordWriter(const CheckInput& input, const Decision& decision);
+  size_t bytes() const { return bytes_; }
+  // Writes the record at `out`, which has room for bytes().
+  void Write(absl::Time at, LogClass log_class, char* out) const;
+
+ private:
+  const CheckInput& input_;
+  const Decision& decision_;
+  const std::array<absl::string_view, kLogNameCount> names_;
+  size_t bytes_;
+};
 
 // A record, as views into its bytes.
 struct RecordView {

@@ -37,6 +37,19 @@ char* RecordRing::Reserve(size_t bytes, LogClass log_class) {
 
 void RecordRing::Commit() { head_.store(next_head_, std::memory_order_release); }
 
+void RecordRing::Pop() {
+  tail_.store(peeked_, std::memory_order_release);  // pairs with Reserve
+  if ((peeked_ & (size_ - 1)) == 0 || !Claim()) return;
+  if (head_.load(std::memory_order_relaxed) == peeked_) {
+    // Claim and Release order these for the next writer, and no other thread reads them.
+    peeked_ = (peeked_ | (size_ - 1)) + 1;
+    head_.store(peeked_, std::memory_order_relaxed);
+    tail_.store(peeked_, std::memory_order_relaxed);
+    known_tail_ = peeked_;
+  }
+  Release();
+}
+
 absl::string_view RecordRing::At(uint64_t* at) const {
   const size_t place = *at & (size_ - 1);
   uint32_t bytes;

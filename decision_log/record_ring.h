@@ -23,7 +23,7 @@ class RecordRing {
 
   // ---- The writer. Claim, then at most one Reserve and Commit, then Release; all wait-free.
 
-  // False where another thread is in the middle of a record.
+  // False where another thread is in the middle of a record, or the reader in Pop.
   bool Claim() { return !busy_.exchange(true, std::memory_order_acquire); }
   void Release() { busy_.store(false, std::memory_order_release); }
   // Room for a record of `bytes` bytes, or null where that class has none left.
@@ -45,8 +45,9 @@ class RecordRing {
     }
     peeked_ = head;
   }
-  // Gives the room of what Peek saw back to the writer.
-  void Pop() { tail_.store(peeked_, std::memory_order_release); }
+  // Gives the room of what Peek saw back to the writer. Where nothing came since, the next record goes to the start of
+  // the ring: a quiet ring stays in few bytes, which are in the cache, and does not walk through all of its own.
+  void Pop();
   // Whether a look soon is worth it: more than an eighth is in use.
   bool Fills() const {
     return head_.load(std::memory_order_relaxed) - tail_.load(std::memory_order_relaxed) > size_ / 8;
