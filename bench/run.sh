@@ -61,6 +61,13 @@ printf '\nCheck over gRPC, beside an empty echo service\n'
 printf '\nThe listener, beside gRPC C++, a ping-pong of bytes and nginx\n'
 "$programs/sluice_wire_bench" "${wire[@]}" --json "$work/wire.json" --goals "$work/goals" || failed=1
 
+# The short form of it is two tests of their own.
+if [[ $mode != --short ]]; then
+  printf '\nThe decision log, in process\n'
+  "$programs/sluice_log_bench" write --seconds 60 --goals "$work/goals" || failed=1
+  "$programs/sluice_log_bench" query --goals "$work/goals" || failed=1
+fi
+
 printf '\nGoals\n'
 touch "$work/goals"
 /usr/bin/python3 "$root/bench/goals.py" "$work/goals"
