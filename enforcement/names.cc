@@ -56,13 +56,14 @@ bool DropPort(absl::string_view* host) {
 bool HasEmptyLabel(absl::string_view host) { return absl::StartsWith(host, ".") || absl::StrContains(host, ".."); }
 
 // What a byte means for a host.
-enum HostByte : uint8_t { kUpper = 1, kBeyondAscii = 2, kBlank = 4 };
+enum HostByte : uint8_t { kUpper = 1, kBeyondAscii = 2, kBlank = 4, kOfAddress = 8 };
 constexpr std::array<uint8_t, 256> HostBytes() {
   std::array<uint8_t, 256> bytes{};
   for (size_t c = 0; c < 256; ++c) {
     if (c >= 'A' && c <= 'Z') bytes[c] = kUpper;
     if (c >= 0x80) bytes[c] = kBeyondAscii;
     if (c <= 0x20 || c == 0x7f || c == '/') bytes[c] = kBlank;
+    if (c == ':' || c == '[' || c == ']') bytes[c] = kOfAddress;
   }
   return bytes;
 }
@@ -82,16 +83,34 @@ absl::StatusOr<absl::string_view> IdnToAscii(absl::string_view host, std::string
   return absl::string_view(*buffer);
 }
 
+// "[2001:DB8:0::1]" -> "[2001:db8::1]": else one address had many names, and a rule on one of them would miss the rest.
+absl::StatusOr<absl::string_view> CanonicalLiteral(absl::string_view host, absl::string_view given,
+                                                   std::string* buffer) {
+  if (host.size() < 2 || host.front() != '[' || host.back() != ']') {
+    return HostError("want an IPv6 address between brackets, and neither colons nor brackets in a name", given);
+  }
+  const absl::string_view inside = host.substr(1, host.size() - 2);
+  const absl::optional<AddressBlock> address = ParseAddress(inside);
+  if (!address || !absl::StrContains(inside, ':')) {
+    return HostError("want an IPv6 address between the brackets", given);
+  }
+  const std::string shown = FormatAddressBlock(*address);
+  *buffer = address->v4 ? shown : absl::StrCat("[", shown, "]");
+  return absl::string_view(*buffer);
+}
+
 }  // namespace
 
 absl::StatusOr<absl::string_view> CanonicalHost(absl::string_view host, std::string* buffer) {
   const absl::string_view given = host;
   if (!DropPort(&host)) return HostError("want a port of digits after the colon", given);
+  const absl::string_view literal = host;
   if (absl::EndsWith(host, ".")) host.remove_suffix(1);
   if (host.empty()) return HostError("want a name", given);
   uint8_t met = 0;
   for (char c : host) met |= kHostBytes[static_cast<unsigned char>(c)];
   if ((met & kBlank) != 0) return HostError("want a name without blanks, slashes or control characters", given);
+  if ((met & kOfAddress) != 0) return CanonicalLiteral(literal, given, buffer);
   if ((met & kBeyondAscii) != 0) {
     absl::StatusOr<absl::string_view> ascii = IdnToAscii(host, buffer);
     if (!ascii.ok()) return ascii;
@@ -204,7 +223,8 @@ absl::optional<AddressBlock> ParseAddress(absl::string_view text) {
     return dotted;
   }
   char literal[INET6_ADDRSTRLEN];
-  if (text.empty() || text.size() >= sizeof(literal)) return absl::nullopt;
+  // inet_pton would stop at a NUL and take what stands before it.
+  if (text.empty() || text.size() >= sizeof(literal) || absl::StrContains(text, '\0')) return absl::nullopt;
   std::memcpy(literal, text.data(), text.size());
   literal[text.size()] = '\0';
   AddressBlock address;

@@ -14,9 +14,11 @@
 
 namespace sluice {
 
-// Port and trailing dot dropped, lower case, IDN as punycode (UTS 46, non-transitional, by libidn2). The result views
-// `*buffer` or `host`. INVALID_ARGUMENT for a host over 253 bytes, with an empty label, a bad port, or an IDN that has
-// no ASCII form. A leading "*." is kept. Allocates only where `*buffer` has to grow.
+// Port and trailing dot dropped, lower case, IDN as punycode (UTS 46, non-transitional, by libidn2); an IPv6 address
+// between brackets in its shortest form (RFC 5952), an IPv4-mapped one as the IPv4 address. The form of this form is
+// itself. The result views `*buffer` or `host`. INVALID_ARGUMENT for a host over 253 bytes, with an empty label, a bad
+// port, an IDN that has no ASCII form, or an IPv6 address without brackets (its last group could be a port: RFC 3986
+// 3.2.2). A leading "*." is kept. Allocates only where `*buffer` has to grow.
 absl::StatusOr<absl::string_view> CanonicalHost(absl::string_view host, std::string* buffer);
 
 // Percent-decoded once; a malformed escape is taken as it stands. Views `*buffer`, or `text` where nothing is escaped.

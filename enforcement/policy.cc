@@ -269,7 +269,7 @@ void Policy::PutMaintenance(const Entity& entity) {
 }
 
 void Policy::PutTerms(const Entity& entity) {
-  terms_ = {};
+  terms_.Clear();
   for (const StampedEvent& stamped : entity.events) {
     if (const auto* terms = std::get_if<AnnounceTerms>(&stamped.event.change)) {
       terms_.SetFrom(BitesAt(stamped), terms->effective.value_or(absl::InfinitePast()));

@@ -66,6 +66,7 @@ class Dated {
     while (!values_.empty() && values_.back().from >= t) values_.pop_back();
     values_.push_back({t, std::move(value), ahead});
   }
+  void Clear() { values_.clear(); }
   bool empty() const { return values_.empty(); }
   struct Piece {
     absl::Time from;

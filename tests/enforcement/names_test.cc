@@ -6,6 +6,7 @@
 namespace sluice {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 std::string Canonical(absl::string_view host) {
@@ -23,6 +24,23 @@ TEST(CanonicalHost, DropsPortAndTrailingDotAndLowersCase) {
   EXPECT_EQ(Canonical("[2001:DB8::1]:443"), "[2001:db8::1]");
   EXPECT_EQ(Canonical("[2001:db8::1]"), "[2001:db8::1]");
   EXPECT_EQ(Canonical("*.Example.CN"), "*.example.cn");
+}
+
+TEST(CanonicalHost, HasOneNameForAnAddressHoweverItIsSpelt) {
+  for (const char* spelt :
+       {"[2001:db8::1]", "[2001:DB8:0:0::1]:443", "[2001:0db8:0000::0:1]:", "[2001:db8::0.0.0.1]"}) {
+    EXPECT_EQ(Canonical(spelt), "[2001:db8::1]") << spelt;
+  }
+  EXPECT_EQ(Canonical("[::ffff:192.0.2.1]:80"), "192.0.2.1");
+  EXPECT_EQ(Canonical("192.0.2.1:80"), "192.0.2.1");
+}
+
+// Without brackets the last group would be taken for a port, and that of the rest again.
+TEST(CanonicalHost, RefusesAnAddressWithoutItsBrackets) {
+  for (const char* spelt : {"2001:db8::1", "::1", "::1:80", "[::1", "::1]", "a[::1]", "[::1].", "[::1].:80", "[]",
+                            "[cdn.example.cn]", "[192.0.2.1]", "[fe80::1%25eth0]", "[::1]x:80", "*.[::1]"}) {
+    EXPECT_THAT(Canonical(spelt), AnyOf(HasSubstr("brackets"), HasSubstr("want a port"))) << spelt;
+  }
 }
 
 TEST(CanonicalHost, SpellsInternationalNamesAsPunycode) {
@@ -77,6 +95,8 @@ TEST(ParseAddress, ReadsBothFamiliesAndMapsMappedOnes) {
   for (const char* bad : {"", "203.0.113", "203.0.113.256", "203.0.113.7:80", "[::1]", "::g", "fe80::1%eth0"}) {
     EXPECT_FALSE(ParseAddress(bad)) << bad;
   }
+  using namespace std::string_literals;
+  for (const std::string& bad : {"::1\0"s, "203.0.113.7\0.example"s}) EXPECT_FALSE(ParseAddress(bad));
   for (const char* bad : {"203.0.113.0/33", "203.0.113.0/", "203.0.113.0/-1", "203.0.113.0/x", "::/129", "/8"}) {
     EXPECT_FALSE(ParseAddressBlock(bad)) << bad;
   }
