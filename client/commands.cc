@@ -64,6 +64,8 @@ void AddGlobalFlags(CLI::App* app, Session* session) {
   app->add_option("--tls-key", session->tls_key_path, "PEM file of its private key")->envname("SLUICE_TLS_KEY");
   app->add_option("--tls-name", session->tls_name, "the name in the admin listener's certificate; default: its host")
       ->envname("SLUICE_TLS_NAME");
+  app->add_flag("--check-tls", session->check_tls, "speak TLS, by the same files, to --check-server too")
+      ->envname("SLUICE_CHECK_TLS");
   app->add_option("--token-file", session->token_path, "file of the bearer token to show to the admin listener")
       ->envname("SLUICE_TOKEN_FILE");
   app->add_flag("--no-color", session->no_color, "no colours, as with NO_COLOR set");

@@ -46,6 +46,7 @@ struct Session {
   bool no_color = false;
   // What to show to the admin listener: paths, but for the name.
   std::string tls_ca_path, tls_certificate_path, tls_key_path, tls_name, token_path;
+  bool check_tls = false;  // whether TLS is for the listener of checks too
 
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
@@ -62,7 +63,16 @@ struct Session {
     return Connection(
         {admin_address, "--server or SLUICE_ADMIN", timeout, tls_ca, tls_certificate, tls_key, tls_name, token});
   }
-  Connection Checks() const { return Connection({check_address, "--check-server or SLUICE_CHECK", timeout}); }
+  Connection Checks() const {
+    Connection::Options options = {check_address, "--check-server or SLUICE_CHECK", timeout};
+    if (check_tls) {
+      options.tls_ca = tls_ca;
+      options.tls_certificate = tls_certificate;
+      options.tls_key = tls_key;
+      options.tls_name = tls_name;
+    }
+    return Connection(std::move(options));
+  }
 
   // Writes "sluicectl: MESSAGE" and returns the exit code that goes with it.
   int Fail(const absl::Status& status) const;

@@ -84,6 +84,9 @@ absl::Status ReadCredentials(Session* session) {
     return absl::InvalidArgumentError(
         "--tls-cert: wanted --tls-ca with it, so that it is shown to the right server alone");
   }
+  if (session->check_tls && session->tls_ca.empty()) {
+    return absl::InvalidArgumentError("--check-tls: wanted --tls-ca with it, for the certificate of the server");
+  }
   if (!session->token.empty() && session->tls_ca.empty() && !IsLocal(session->admin_address)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--token-file: wanted --tls-ca with it, since the token would go to ", session->admin_address,

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include <CLI/CLI.hpp>
@@ -10,7 +9,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <functional>
 #include <set>
 #include <sstream>
 
@@ -18,7 +16,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "server/access.h"
 
 namespace sluice {
 namespace {
@@ -157,95 +154,6 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return text.str();
 }
 
-// The store makes its own folder, but not the folder that is to hold it.
-absl::Status CheckStorePath(const std::string& path) {
-  struct stat info;
-  if (stat(path.c_str(), &info) == 0) {
-    if (!S_ISDIR(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, " is no folder"));
-    if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot write to ", path));
-    }
-    return absl::OkStatus();
-  }
-  if (errno != ENOENT) return absl::ErrnoToStatus(errno, path);
-  std::string trimmed = path;
-  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
-  const size_t slash = trimmed.rfind('/');
-  const std::string parent = slash == 0 ? "/" : trimmed.substr(0, slash);
-  if (access(parent.c_str(), W_OK | X_OK) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", path, " in ", parent));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckPackPath(const std::string& path) {
-  if (path.empty()) return absl::OkStatus();
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0 || access(path.c_str(), R_OK) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
-  }
-  if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, " is no regular file"));
-  return absl::OkStatus();
-}
-
-absl::Status CheckReadable(const std::string& path) {
-  if (path.empty() || access(path.c_str(), R_OK) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
-}
-
-// Who reaches the admin listener can change the policy: over TCP nobody does without a credential, and none crosses a
-// network in the clear.
-void CheckAdmin(const Config& config, const std::function<void(absl::string_view, const absl::Status&)>& check) {
-  check("admin.tls_certificate", CheckReadable(config.admin_tls_certificate));
-  check("admin.tls_key", CheckReadable(config.admin_tls_key));
-  check("admin.tls_client_ca", CheckReadable(config.admin_tls_client_ca));
-  const bool tls = !config.admin_tls_certificate.empty();
-  if (tls != !config.admin_tls_key.empty()) {
-    check("admin.tls_key",
-          absl::InvalidArgumentError("wanted both or neither of admin.tls_certificate and admin.tls_key"));
-  }
-  if (!tls && !config.admin_tls_client_ca.empty()) {
-    check("admin.tls_client_ca", absl::InvalidArgumentError("wanted admin.tls_certificate and admin.tls_key with it"));
-  }
-  bool tokens = false;
-  bool certificates = false;
-  if (!config.admin_access.empty()) {
-    const absl::StatusOr<std::shared_ptr<const Access>> access = Access::Load(config.admin_access);
-    check("admin.access", access.status());
-    if (!access.ok()) return;
-    tokens = (*access)->takes_tokens();
-    certificates = (*access)->takes_certificates();
-  }
-  const std::string address = FormatListenAddress(config.listen_admin);
-  if (config.listen_admin.is_unix()) {
-    if (tls) {
-      check("admin.tls_certificate",
-            absl::InvalidArgumentError(absl::StrCat("wanted listen.admin on TCP with it, got ", address)));
-    }
-    return;
-  }
-  if (!tls && !config.listen_admin.is_local()) {
-    check("listen.admin", absl::InvalidArgumentError(absl::StrCat(
-                              "wanted a Unix socket or an address of this machine (127.0.0.1, [::1], localhost), or "
-                              "admin.tls_certificate and admin.tls_key, got ",
-                              address, ": credentials and policy would cross the network in the clear")));
-  }
-  const bool by_certificate = certificates && !config.admin_tls_client_ca.empty();
-  if (!tokens && !by_certificate) {
-    check(
-        "listen.admin",
-        absl::InvalidArgumentError(absl::StrCat(
-            "wanted a Unix socket, or credentials by admin.access (tokens, or certificates with admin.tls_client_ca), "
-            "got ",
-            address, ": over TCP nobody could be told from anybody")));
-  }
-}
-
-absl::Status Refusal(const std::vector<std::string>& faults) {
-  if (faults.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrJoin(faults, "\n"));
-}
-
 // Plain where YAML reads it back as it is, else between quotes.
 std::string YamlScalar(const std::string& text) {
   const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
@@ -256,6 +164,10 @@ std::string YamlScalar(const std::string& text) {
 }
 
 }  // namespace
+
+const std::string& OriginOf(const EffectiveConfig& effective, absl::string_view key) {
+  return effective.origins[static_cast<size_t>(IndexOfKey(key))];
+}
 
 absl::string_view Version() { return SLUICE_VERSION; }
 
@@ -311,55 +223,8 @@ absl::StatusOr<EffectiveConfig> ReadConfig(absl::string_view file, const std::st
       faults.push_back(absl::StrCat(flag, ": ", status.message()));
     }
   }
-  if (const absl::Status status = Refusal(faults); !status.ok()) return status;
+  if (!faults.empty()) return absl::InvalidArgumentError(absl::StrJoin(faults, "\n"));
   return effective;
-}
-
-absl::Status CheckConfig(const EffectiveConfig& effective) {
-  const Config& config = effective.config;
-  std::vector<std::string> faults;
-  const auto check = [&](absl::string_view name, const absl::Status& status) {
-    if (status.ok()) return;
-    const std::string& origin = effective.origins[static_cast<size_t>(IndexOfKey(name))];
-    // A flag names its key already.
-    faults.push_back(absl::StartsWith(origin, "--") ? absl::StrCat(origin, ": ", status.message())
-                                                    : absl::StrCat(origin, ": ", name, ": ", status.message()));
-  };
-  check("listen.check", CheckSocketPath(config.listen_check, IsDefaultCheckAddress(config.listen_check)));
-  check("listen.admin", CheckSocketPath(config.listen_admin, IsDefaultAdminAddress(config.listen_admin)));
-  CheckAdmin(config, check);
-  if (config.doors.listen) check("doors.listen", CheckSocketPath(*config.doors.listen, /*make_folder=*/false));
-  if (config.doors.spoe) check("doors.spoe", CheckSocketPath(*config.doors.spoe, /*make_folder=*/false));
-  if (config.listen_check.is_unix() && config.listen_check.path == config.listen_admin.path) {
-    check("listen.admin", absl::InvalidArgumentError("wanted another path than that of listen.check, got the same"));
-  }
-  check("store.path", CheckStorePath(config.store_path));
-  check("pack", CheckPackPath(config.pack_path));
-  return Refusal(faults);
-}
-
-absl::Status CheckInherited(const EffectiveConfig& effective, const InheritedSockets& sockets) {
-  std::vector<std::string> faults;
-  const auto check = [&](absl::string_view name, const ListenAddress& configured,
-                         const absl::optional<InheritedSocket>& socket) {
-    const std::string& origin = effective.origins[static_cast<size_t>(IndexOfKey(name))];
-    if (!socket || origin == "default" || FormatListenAddress(configured) == FormatListenAddress(socket->address)) {
-      return;
-    }
-    faults.push_back(absl::StrCat(origin, ": ", name, ": wanted ", FormatListenAddress(socket->address),
-                                  ", where the socket listens that the service manager hands over, got ",
-                                  FormatListenAddress(configured)));
-  };
-  check("listen.check", effective.config.listen_check, sockets.check);
-  check("listen.admin", effective.config.listen_admin, sockets.admin);
-  if (sockets.admin) {
-    Config as_handed_over = effective.config;
-    as_handed_over.listen_admin = sockets.admin->address;
-    CheckAdmin(as_handed_over, [&](absl::string_view name, const absl::Status& status) {
-      if (!status.ok()) faults.push_back(absl::StrCat("inherited sockets: ", name, ": ", status.message()));
-    });
-  }
-  return Refusal(faults);
 }
 
 absl::StatusOr<EffectiveConfig> LoadConfig(const CommandLine& command_line) {

@@ -45,6 +45,8 @@ struct Config {
   uint32_t listen_check_mode = 0;
   bool listen_check_by_grpc = false;                   // by gRPC's own server rather than the listener of server/listen
   std::string listen_check_owner, listen_check_group;  // empty = the process's own
+  absl::optional<ListenAddress> listen_check_tls;      // beside listen_check, by mutual TLS; nothing = off
+  bool listen_plain_beyond_host = false;  // whether checks may be asked for in the clear from other machines
   ListenAddress listen_admin;
   uint32_t listen_admin_mode = 0;
   std::string listen_admin_owner, listen_admin_group;
@@ -52,11 +54,13 @@ struct Config {
 
   std::string admin_access;  // path of the access file; empty = the node's own user alone
   std::string admin_tls_certificate, admin_tls_key, admin_tls_client_ca;  // paths; empty = none
+  std::string check_tls_certificate, check_tls_key, check_tls_client_ca;  // of listen_check_tls
   DoorsConfig doors;
 
   std::string store_path;
   uint64_t store_map_bytes = 0;
-  bool store_check_at_start = true;
+  enum class StoreCheck { kNever, kUnclean, kAlways };
+  StoreCheck store_check = StoreCheck::kUnclean;
 
   std::string pack_path;  // empty = the built-in pack
 
@@ -116,6 +120,8 @@ struct EffectiveConfig {
   // By index in ConfigKeys(): where the value comes from. "sluiced.yaml:12", "--listen-check" or "default".
   std::vector<std::string> origins;
 };
+// Where the value of a key comes from. REQUIRES: there is such a key.
+const std::string& OriginOf(const EffectiveConfig& effective, absl::string_view key);
 // Defaults, then the file, then the flags; then CheckConfig. INVALID_ARGUMENT with a line for each fault:
 // "sluiced.yaml:12: listen.check_mode: wanted an octal mode such as 0660, got 'rw'". Reads files; makes none.
 absl::StatusOr<EffectiveConfig> LoadConfig(const CommandLine& command_line);

@@ -2,124 +2,25 @@
 #include <unistd.h>
 
 #include <bit>
-#include <limits>
+#include <iterator>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "enforcement/check.h"
-#include "enforcement/names.h"
 #include "server/config.h"
+#include "server/config_values.h"
 
 namespace sluice {
 namespace {
 
-absl::Status Wanted(absl::string_view wanted, absl::string_view got) {
-  return absl::InvalidArgumentError(absl::StrCat("wanted ", wanted, ", got '", got, "'"));
-}
-
-constexpr char kAddress[] = "unix:/PATH, HOST:PORT or [IPV6]:PORT";
-constexpr char kMode[] = "an octal mode such as 0660";
-constexpr char kBytes[] = "a number of bytes, also as 512MiB or 16GiB, from 1MiB to 64TiB";
 constexpr char kFailure[] = "deny, allow, or the operations to allow, such as DOWNLOAD,LIST";
 constexpr char kStaleFailure[] =
     "deny, allow, the operations to allow, such as DOWNLOAD,LIST, or decide (by the old policy, with a warning)";
-constexpr char kPath[] = "an absolute path, or nothing";
-constexpr char kName[] = "a name of at most 256 bytes";
 constexpr char kDuration[] = "a duration such as 500ms, 10s or 48h";
-
-absl::Status SetAddress(absl::string_view text, ListenAddress* address) {
-  absl::StatusOr<ListenAddress> parsed = ParseListenAddress(text);
-  if (!parsed.ok()) return parsed.status();
-  *address = *std::move(parsed);
-  return absl::OkStatus();
-}
-
-absl::Status SetMode(absl::string_view text, uint32_t* mode) {
-  uint32_t value = 0;
-  if (text.empty() || text.size() > 5) return Wanted(kMode, text);
-  for (const char c : text) {
-    if (c < '0' || c > '7') return Wanted(kMode, text);
-    value = value * 8 + static_cast<uint32_t>(c - '0');
-  }
-  if (value > 0777) return Wanted(kMode, text);
-  *mode = value;
-  return absl::OkStatus();
-}
-
-template <typename Number>
-absl::Status SetNumber(absl::string_view text, absl::string_view wanted, Number least, Number most, Number* number) {
-  Number value;
-  if (!absl::SimpleAtoi(text, &value) || value < least || value > most) return Wanted(wanted, text);
-  *number = value;
-  return absl::OkStatus();
-}
-
-absl::Status SetBytes(absl::string_view text, uint64_t* bytes) {
-  struct Unit {
-    absl::string_view suffix;
-    int shift;
-  };
-  absl::string_view digits = text;
-  int shift = 0;
-  for (const Unit unit : {Unit{"KiB", 10}, Unit{"MiB", 20}, Unit{"GiB", 30}, Unit{"TiB", 40}}) {
-    if (absl::ConsumeSuffix(&digits, unit.suffix)) shift = unit.shift;
-  }
-  constexpr uint64_t kMost = uint64_t{64} << 40;
-  uint64_t value;
-  if (!absl::SimpleAtoi(digits, &value) || value > (kMost >> shift) || (value << shift) < (uint64_t{1} << 20)) {
-    return Wanted(kBytes, text);
-  }
-  *bytes = value << shift;
-  return absl::OkStatus();
-}
-
-std::string FormatBytes(uint64_t bytes) {
-  constexpr absl::string_view kUnits[] = {"", "KiB", "MiB", "GiB", "TiB"};
-  size_t unit = 0;
-  while (unit + 1 < std::size(kUnits) && bytes != 0 && bytes % 1024 == 0) {
-    bytes /= 1024;
-    ++unit;
-  }
-  return absl::StrCat(bytes, kUnits[unit]);
-}
-
-absl::Status SetDuration(absl::string_view text, absl::string_view wanted, absl::Duration most,
-                         absl::Duration* duration) {
-  absl::Duration value;
-  if (!absl::ParseDuration(text, &value) || value < absl::ZeroDuration() || value > most) return Wanted(wanted, text);
-  *duration = value;
-  return absl::OkStatus();
-}
-
-absl::Status SetBool(absl::string_view text, bool* value) {
-  if (text == "true" || text == "on" || text == "yes") {
-    *value = true;
-  } else if (text == "false" || text == "off" || text == "no") {
-    *value = false;
-  } else {
-    return Wanted("true or false", text);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SetName(absl::string_view text, std::string* name) {
-  if (text.size() > kIdBytesMax) return Wanted(kName, text);
-  *name = std::string(text);
-  return absl::OkStatus();
-}
-
-absl::Status SetPath(absl::string_view text, std::string* path) {
-  if (!text.empty() && !absl::StartsWith(text, "/")) return Wanted(kPath, text);
-  *path = std::string(text);
-  return absl::OkStatus();
-}
 
 absl::Status SetFailure(absl::string_view text, Reason reason, Config* config) {
   const absl::optional<FailureChoice> choice = ParseFailureChoice(text);
@@ -145,55 +46,13 @@ constexpr char kThreads[] = "a whole number from 0 to 1024";
 constexpr char kClockError[] = "a duration such as 500ms, or unknown";
 constexpr char kDrain[] = "a duration from 0s to 10m";
 
+constexpr char kStoreCheck[] = "unclean, always or never";
+constexpr const char* kStoreChecks[] = {"never", "unclean", "always"};  // as in Config::StoreCheck
+
 constexpr char kProfile[] = "cdn, s3-path, s3-vhost or kodo";
-constexpr char kOptionalAddress[] = "unix:/PATH, HOST:PORT, [IPV6]:PORT or off";
-constexpr char kHeader[] = "the name of a header, or nothing";
 constexpr char kHops[] = "a whole number from 1 to 16";
-constexpr char kDomains[] = "names of hosts, with commas between them, or nothing";
-constexpr char kTokenFile[] = "an absolute path, or nothing";
 
 using Text = absl::string_view;
-
-absl::Status SetOptionalAddress(Text text, absl::optional<ListenAddress>* address) {
-  address->reset();
-  if (text == "off") return absl::OkStatus();
-  return SetAddress(text, &address->emplace());
-}
-
-std::string FormatOptionalAddress(const absl::optional<ListenAddress>& address) {
-  return address ? FormatListenAddress(*address) : "off";
-}
-
-absl::Status SetProfile(Text text, Text wanted, std::string* profile) {
-  if (text != "cdn" && text != "s3-path" && text != "s3-vhost" && text != "kodo") return Wanted(wanted, text);
-  *profile = std::string(text);
-  return absl::OkStatus();
-}
-
-absl::Status SetHeader(Text text, std::string* header) {
-  for (const char c : text) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_') return Wanted(kHeader, text);
-  }
-  *header = absl::AsciiStrToLower(text);
-  return absl::OkStatus();
-}
-
-absl::Status SetDomains(Text text, std::vector<std::string>* domains) {
-  domains->clear();
-  for (const Text each : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
-    std::string buffer;
-    const absl::StatusOr<Text> host = CanonicalHost(absl::StripAsciiWhitespace(each), &buffer);
-    if (!host.ok() || host->empty()) return Wanted(kDomains, text);
-    domains->emplace_back(*host);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SetAbsolutePath(Text text, std::string* path) {
-  if (!text.empty() && !absl::StartsWith(text, "/")) return Wanted(kTokenFile, text);
-  *path = std::string(text);
-  return absl::OkStatus();
-}
 
 const ConfigKey kKeys[] = {
     {"listen.check", kDefaultCheck, kAddress, "Where checks are answered (gRPC).",
@@ -217,6 +76,14 @@ const ConfigKey kKeys[] = {
     {"listen.check_group", "", kName, "Group of the check socket, for a mode such as 0660; nothing = the node's own.",
      [](Text text, Config* c) { return SetName(text, &c->listen_check_group); },
      [](const Config& c) { return c.listen_check_group; }},
+    {"listen.check_tls", "off", kTcpAddress,
+     "Where checks of other machines are answered, by mutual TLS (check_tls.*), beside listen.check.",
+     [](Text text, Config* c) { return SetTcpAddress(text, &c->listen_check_tls); },
+     [](const Config& c) { return FormatOptionalAddress(c.listen_check_tls); }},
+    {"listen.plain_beyond_host", "false", "true or false",
+     "Whether listen.check, doors.listen and doors.spoe may be reached from other machines: without TLS, by anybody.",
+     [](Text text, Config* c) { return SetBool(text, &c->listen_plain_beyond_host); },
+     [](const Config& c) -> std::string { return c.listen_plain_beyond_host ? "true" : "false"; }},
     {"listen.admin", kDefaultAdmin, kAddress,
      "Where policy is administered (gRPC). TCP wants admin.access, and beyond this machine TLS.",
      [](Text text, Config* c) { return SetAddress(text, &c->listen_admin); },
@@ -231,18 +98,9 @@ const ConfigKey kKeys[] = {
     {"listen.admin_group", "", kName, "Group of the admin socket, for a mode such as 0660; nothing = the node's own.",
      [](Text text, Config* c) { return SetName(text, &c->listen_admin_group); },
      [](const Config& c) { return c.listen_admin_group; }},
-    {"listen.http", "127.0.0.1:9464", "HOST:PORT, [IPV6]:PORT or off",
-     "Where /metrics, /healthz and /readyz are served.",
-     [](Text text, Config* c) -> absl::Status {
-       c->listen_http = absl::nullopt;
-       if (text == "off") return absl::OkStatus();
-       ListenAddress address;
-       if (absl::Status status = SetAddress(text, &address); !status.ok()) return status;
-       if (address.is_unix()) return Wanted("HOST:PORT, [IPV6]:PORT or off", text);
-       c->listen_http = std::move(address);
-       return absl::OkStatus();
-     },
-     [](const Config& c) { return c.listen_http ? FormatListenAddress(*c.listen_http) : "off"; }},
+    {"listen.http", "127.0.0.1:9464", kTcpAddress, "Where /metrics, /healthz and /readyz are served.",
+     [](Text text, Config* c) { return SetTcpAddress(text, &c->listen_http); },
+     [](const Config& c) { return FormatOptionalAddress(c.listen_http); }},
     {"admin.access", "", kPath,
      "File that says who may send and read what; nothing = root and the node's own user, over the Unix socket, "
      "everything.",
@@ -258,6 +116,16 @@ const ConfigKey kKeys[] = {
      "Authorities (PEM) that sign the certificates of callers; with it every caller has to show one.",
      [](Text text, Config* c) { return SetPath(text, &c->admin_tls_client_ca); },
      [](const Config& c) { return c.admin_tls_client_ca; }},
+    {"check_tls.certificate", "", kPath, "Certificate chain (PEM) of listen.check_tls.",
+     [](Text text, Config* c) { return SetPath(text, &c->check_tls_certificate); },
+     [](const Config& c) { return c.check_tls_certificate; }},
+    {"check_tls.key", "", kPath, "Private key (PEM) of check_tls.certificate.",
+     [](Text text, Config* c) { return SetPath(text, &c->check_tls_key); },
+     [](const Config& c) { return c.check_tls_key; }},
+    {"check_tls.client_ca", "", kPath,
+     "Authorities (PEM) that sign the certificates of those who ask; whoever shows none of theirs is refused.",
+     [](Text text, Config* c) { return SetPath(text, &c->check_tls_client_ca); },
+     [](const Config& c) { return c.check_tls_client_ca; }},
     {"doors.listen", "off", kOptionalAddress,
      "The same as listen.check on a second address, for gateways that speak TCP alone.",
      [](Text text, Config* c) { return SetOptionalAddress(text, &c->doors.listen); },
@@ -323,12 +191,12 @@ const ConfigKey kKeys[] = {
        return absl::OkStatus();
      },
      [](const Config& c) { return c.doors.blocked_by; }},
-    {"doors.rgw_token_file", "", kTokenFile, "File with the token that Ceph RGW sends; without one none is asked for.",
-     [](Text text, Config* c) { return SetAbsolutePath(text, &c->doors.rgw_token_file); },
+    {"doors.rgw_token_file", "", kPath, "File with the token that Ceph RGW sends; without one none is asked for.",
+     [](Text text, Config* c) { return SetPath(text, &c->doors.rgw_token_file); },
      [](const Config& c) { return c.doors.rgw_token_file; }},
-    {"doors.minio_token_file", "", kTokenFile,
+    {"doors.minio_token_file", "", kPath,
      "File with the Authorization that MinIO sends; without one none is asked for.",
-     [](Text text, Config* c) { return SetAbsolutePath(text, &c->doors.minio_token_file); },
+     [](Text text, Config* c) { return SetPath(text, &c->doors.minio_token_file); },
      [](const Config& c) { return c.doors.minio_token_file; }},
     {"store.path", "/var/lib/sluice", "an absolute path", "Folder of the policy store.",
      [](Text text, Config* c) -> absl::Status {
@@ -340,10 +208,18 @@ const ConfigKey kKeys[] = {
     {"store.map_bytes", "16GiB", kBytes, "The most that the store can grow to. Address space, not memory.",
      [](Text text, Config* c) { return SetBytes(text, &c->store_map_bytes); },
      [](const Config& c) { return FormatBytes(c.store_map_bytes); }},
-    {"store.check_at_start", "true", "true or false",
-     "Whether every page of the store is looked at before it is used; costs one read of the file.",
-     [](Text text, Config* c) { return SetBool(text, &c->store_check_at_start); },
-     [](const Config& c) -> std::string { return c.store_check_at_start ? "true" : "false"; }},
+    {"store.check_at_start", "unclean", kStoreCheck,
+     "When every page of the store is looked at before it is used: unless the last process closed it in good order, "
+     "always or never. Costs one read of the file.",
+     [](Text text, Config* c) -> absl::Status {
+       for (size_t i = 0; i < std::size(kStoreChecks); ++i) {
+         if (text != kStoreChecks[i]) continue;
+         c->store_check = static_cast<Config::StoreCheck>(i);
+         return absl::OkStatus();
+       }
+       return Wanted(kStoreCheck, text);
+     },
+     [](const Config& c) -> std::string { return kStoreChecks[static_cast<size_t>(c.store_check)]; }},
     {"pack", "", "a path, or nothing for the built-in pack", "Agreement pack to decide by.",
      [](Text text, Config* c) {
        c->pack_path = std::string(text);

@@ -47,6 +47,12 @@ void AppendBigEndian(uint64_t number, std::string* out) {
   for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(number >> shift));
 }
 
+std::string BigEndian(uint64_t number) {
+  std::string bytes;
+  AppendBigEndian(number, &bytes);
+  return bytes;
+}
+
 uint64_t ReadBigEndian(absl::string_view bytes) {
   uint64_t number = 0;
   for (size_t i = 0; i < 8; ++i) number = number << 8 | static_cast<uint8_t>(bytes[i]);

@@ -22,6 +22,7 @@ inline constexpr size_t kKeyBytes = 511;  // mdb_env_get_maxkeysize() of every p
 
 // Big-endian, so that bytes sort as numbers do. REQUIRES of the reader: eight bytes.
 void AppendBigEndian(uint64_t number, std::string* out);
+std::string BigEndian(uint64_t number);
 uint64_t ReadBigEndian(absl::string_view bytes);
 
 // The key under which `name` is kept.

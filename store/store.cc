@@ -1,42 +1,19 @@
 #include "store/store.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "enforcement/names.h"
 #include "proto/translate.h"
+#include "store/environment.h"
 #include "store/flag_index.h"
-#include "store/folder_lock.h"
 #include "store/lmdb_table.h"
-#include "store/page_check.h"
 #include "store/store_reader.h"
 
 namespace sluice {
 namespace {
-
-constexpr size_t kMapBytesMin = size_t{1} << 20;
-
-std::string Number(uint64_t number) {
-  std::string bytes;
-  AppendBigEndian(number, &bytes);
-  return bytes;
-}
-
-// Makes entries of a folder durable. LMDB syncs its file, not the folder that names it.
-void SyncFolder(const std::string& path) {
-  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return;
-  fsync(folder);
-  close(folder);
-}
 
 // A read transaction and its reader, together.
 class LmdbSnapshot final : public LmdbReader {
@@ -62,11 +39,6 @@ class LmdbSnapshot final : public LmdbReader {
 class LmdbStore final : public Store {
  public:
   explicit LmdbStore(const Options& options) : options_(options) {}
-  ~LmdbStore() override {
-    flag_reader_.reset();
-    if (environment_ != nullptr) mdb_env_close(environment_);
-  }
-
   absl::Status Start();
 
   absl::StatusOr<std::unique_ptr<Transaction>> Begin() override;
@@ -115,7 +87,7 @@ class LmdbStore final : public Store {
   size_t used_bytes() const override;
   size_t map_bytes() const override {
     MDB_envinfo info{};
-    mdb_env_info(environment_, &info);
+    mdb_env_info(environment_->get(), &info);
     return info.me_mapsize;
   }
 
@@ -123,7 +95,7 @@ class LmdbStore final : public Store {
   friend class LmdbTransaction;
 
   absl::StatusOr<std::unique_ptr<LmdbSnapshot>> Read() const {
-    return LmdbSnapshot::Begin(environment_, tables_, options_.path);
+    return LmdbSnapshot::Begin(environment_->get(), tables(), options_.path);
   }
   template <typename Visit>
   absl::Status WithSnapshot(const Visit& visit) const {
@@ -131,22 +103,12 @@ class LmdbStore final : public Store {
     if (!snapshot.ok()) return snapshot.status();
     return visit(**snapshot);
   }
-  absl::Status Error(int error, absl::string_view doing) const {
-    return StoreError(error, options_.path, environment_, doing);
-  }
-  absl::Status MakeFolder();
-  absl::Status OpenEnvironment();
-  absl::Status CheckWhole() const;
-  absl::Status CheckEveryPage() const;
-  absl::Status OpenTables();
-  absl::Status CreateTables();
-  absl::Status BringUpFlags();
+  absl::Status Error(int error, absl::string_view doing) const { return environment_->Error(error, doing); }
+  const Tables& tables() const { return environment_->tables(); }
 
   const Options options_;
-  FolderLock lock_;
-  MDB_env* environment_ = nullptr;
-  Tables tables_;
-  std::unique_ptr<LmdbFlagReader> flag_reader_;
+  std::unique_ptr<StoreEnvironment> environment_;
+  std::unique_ptr<LmdbFlagReader> flag_reader_;  // reads the environment
   std::atomic<bool> writing_{false};
   // Set after each commit; whoever sees a revision may read what it holds.
   std::atomic<int64_t> revision_{0};
@@ -156,7 +118,7 @@ class LmdbStore final : public Store {
 class LmdbTransaction final : public Store::Transaction {
  public:
   LmdbTransaction(LmdbStore* store, MDB_txn* transaction)
-      : store_(store), transaction_(transaction), reader_(transaction, store->tables_, store->options_.path) {}
+      : store_(store), transaction_(transaction), reader_(transaction, store->tables(), store->options_.path) {}
   ~LmdbTransaction() override {
     if (transaction_ != nullptr) mdb_txn_abort(transaction_);
     store_->writing_.store(false, std::memory_order_release);
@@ -170,13 +132,13 @@ class LmdbTransaction final : public Store::Transaction {
   }
   bool Seen(absl::string_view source, absl::string_view event_id) const override {
     absl::string_view value;
-    const int error = Table(store_->tables_.seen).Get(NameOf(source, event_id), &value);
+    const int error = Table(store_->tables().seen).Get(NameOf(source, event_id), &value);
     if (error != 0 && error != MDB_NOTFOUND) KeepOfRead(store_->Error(error, "looking for an event id"));
     return error == 0;
   }
   int64_t LastSequence(absl::string_view account, absl::string_view source) const override {
     absl::string_view value;
-    int error = Table(store_->tables_.sequences).Get(NameOf(account, source), &value);
+    int error = Table(store_->tables().sequences).Get(NameOf(account, source), &value);
     if (error == MDB_NOTFOUND) return 0;
     if (error == 0 && value.size() != 8) error = MDB_CORRUPTED;
     if (error == 0) return static_cast<int64_t>(ReadBigEndian(value));
@@ -187,17 +149,17 @@ class LmdbTransaction final : public Store::Transaction {
   absl::Status Put(const Entity& entity) override {
     if (entity.key.kind == EntityKind::kFlag) {
       const Entity before = Get(entity.key).value_or(Entity{entity.key, {}});
-      const int error = UpdateFlagged(Table(store_->tables_.flagged), before, entity);
+      const int error = UpdateFlagged(Table(store_->tables().flagged), before, entity);
       if (error != 0) return Keep(store_->Error(error, absl::StrCat("writing the index of flag ", entity.key.id)));
     }
-    LmdbTable entities = Table(store_->tables_.entities);
+    LmdbTable entities = Table(store_->tables().entities);
     const std::string name = NameOf(entity.key);
     return Keep(store_->Error(
         entity.events.empty() ? entities.Delete(name) : entities.Put(name, SerializeEvents(entity, &scratch_)),
         "writing an entity"));
   }
   absl::Status PutNew(const Entity& entity) override {
-    LmdbTable entities = Table(store_->tables_.entities);
+    LmdbTable entities = Table(store_->tables().entities);
     const std::string name = NameOf(entity.key);
     const std::string value = SerializeEvents(entity, &scratch_);
     // A long name has no key of its own.
@@ -215,11 +177,11 @@ class LmdbTransaction final : public Store::Transaction {
     v1::PolicyEvent message;
     ToProto(event, &message);
     return Keep(store_->Error(
-        Table(store_->tables_.log).Append(Number(static_cast<uint64_t>(event.revision)), Serialize(message)),
+        Table(store_->tables().log).Append(BigEndian(static_cast<uint64_t>(event.revision)), Serialize(message)),
         absl::StrCat("writing event ", event.revision)));
   }
   absl::Status AppendAnnouncement(const Announcement& announcement) override {
-    LmdbTable table = Table(store_->tables_.announcements);
+    LmdbTable table = Table(store_->tables().announcements);
     uint64_t ordinal = 0;
     absl::string_view last;
     int error = table.Last(&last);
@@ -230,30 +192,31 @@ class LmdbTransaction final : public Store::Transaction {
     if (error == 0 || error == MDB_NOTFOUND) {
       v1::Announcement message;
       ToProto(announcement, &message);
-      error = table.Append(Number(static_cast<uint64_t>(announcement.revision)) + Number(ordinal), Serialize(message));
+      error = table.Append(BigEndian(static_cast<uint64_t>(announcement.revision)) + BigEndian(ordinal),
+                           Serialize(message));
     }
     return Keep(store_->Error(error, absl::StrCat("writing announcement ", announcement.revision)));
   }
   absl::Status MarkSeen(const Store::SeenEvent& seen) override {
-    return PutNumber(store_->tables_.seen, NameOf(seen.source, seen.event_id), seen.revision, "writing an event id");
+    return PutNumber(store_->tables().seen, NameOf(seen.source, seen.event_id), seen.revision, "writing an event id");
   }
   absl::Status SetSequence(const Store::Sequence& sequence) override {
-    return PutNumber(store_->tables_.sequences, NameOf(sequence.account, sequence.source), sequence.sequence,
+    return PutNumber(store_->tables().sequences, NameOf(sequence.account, sequence.source), sequence.sequence,
                      "writing a sequence");
   }
   absl::Status SetRevision(int64_t revision, absl::Time policy_time) override {
     revision_ = revision;
     policy_time_ns_ = absl::ToUnixNanos(policy_time);
     state_set_ = true;
-    absl::Status status = PutNumber(store_->tables_.meta, kMetaRevision, revision, "writing the revision");
+    absl::Status status = PutNumber(store_->tables().meta, kMetaRevision, revision, "writing the revision");
     if (!status.ok()) return status;
-    return PutNumber(store_->tables_.meta, kMetaPolicyTime, policy_time_ns_, "writing the policy time");
+    return PutNumber(store_->tables().meta, kMetaPolicyTime, policy_time_ns_, "writing the policy time");
   }
 
   absl::Status Commit() override {
     if (transaction_ == nullptr) return absl::FailedPreconditionError("the transaction has ended");
     if (first_error_.ok()) {
-      first_error_ = store_->Error(new_flags_.Write(Table(store_->tables_.flagged)), "writing the index of flags");
+      first_error_ = store_->Error(new_flags_.Write(Table(store_->tables().flagged)), "writing the index of flags");
     }
     MDB_txn* const transaction = std::exchange(transaction_, nullptr);
     if (!first_error_.ok()) {
@@ -273,7 +236,7 @@ class LmdbTransaction final : public Store::Transaction {
  private:
   LmdbTable Table(MDB_dbi table) const { return LmdbTable(transaction_, table); }
   absl::Status PutNumber(MDB_dbi table, absl::string_view name, int64_t number, absl::string_view doing) {
-    return Keep(store_->Error(Table(table).Put(name, Number(static_cast<uint64_t>(number))), doing));
+    return Keep(store_->Error(Table(table).Put(name, BigEndian(static_cast<uint64_t>(number))), doing));
   }
   absl::Status Keep(absl::Status status) {
     if (first_error_.ok()) first_error_ = status;
@@ -295,176 +258,14 @@ class LmdbTransaction final : public Store::Transaction {
 };
 
 absl::Status LmdbStore::Start() {
-  if (options_.path.empty()) return absl::InvalidArgumentError("store.path: want a folder, got none");
-  if (options_.map_bytes < kMapBytesMin) {
-    return absl::InvalidArgumentError(absl::StrCat("store.map_bytes (--store-map-bytes): want at least ", kMapBytesMin,
-                                                   ", got ", options_.map_bytes));
-  }
-  if (absl::Status status = MakeFolder(); !status.ok()) return status;
-  if (absl::Status status = lock_.Take(options_.path); !status.ok()) return status;
-  if (absl::Status status = OpenEnvironment(); !status.ok()) return status;
-  if (absl::Status status = CheckWhole(); !status.ok()) return status;
-  if (absl::Status status = CheckEveryPage(); !status.ok()) return status;
-  if (absl::Status status = OpenTables(); !status.ok()) return status;
-  flag_reader_ = std::make_unique<LmdbFlagReader>(environment_, tables_.flagged);
+  absl::StatusOr<std::unique_ptr<StoreEnvironment>> environment = StoreEnvironment::Open(options_);
+  if (!environment.ok()) return environment.status();
+  environment_ = *std::move(environment);
+  flag_reader_ = std::make_unique<LmdbFlagReader>(environment_->get(), tables().flagged);
   absl::StatusOr<std::unique_ptr<LmdbSnapshot>> snapshot = Read();
   if (!snapshot.ok()) return snapshot.status();
   revision_ = (*snapshot)->revision();
   policy_time_ns_ = absl::ToUnixNanos((*snapshot)->policy_time());
-  return absl::OkStatus();
-}
-
-absl::Status LmdbStore::MakeFolder() {
-  if (mkdir(options_.path.c_str(), 0700) == 0) {
-    if (options_.sync) SyncFolder(absl::StrCat(options_.path, "/.."));
-    return absl::OkStatus();
-  }
-  if (errno != EEXIST) return StoreError(errno, options_.path, nullptr, "making its folder");
-  struct stat info;
-  if (stat(options_.path.c_str(), &info) != 0)
-    return StoreError(errno, options_.path, nullptr, "looking at its folder");
-  if (S_ISDIR(info.st_mode)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("store.path: want a folder, got a file: ", options_.path));
-}
-
-absl::Status LmdbStore::OpenEnvironment() {
-  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  int error = mdb_env_create(&environment_);
-  if (error == 0) error = mdb_env_set_maxdbs(environment_, 16);
-  if (error == 0) error = mdb_env_set_maxreaders(environment_, 1024);
-  if (error == 0) error = mdb_env_set_mapsize(environment_, options_.map_bytes / page * page);
-  // NOTLS: a snapshot may move between threads. NORDAHEAD: reads are scattered, and the store may be larger than
-  // memory.
-  const unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (options_.sync ? 0 : MDB_NOSYNC);
-  if (error == 0) error = mdb_env_open(environment_, options_.path.c_str(), flags, 0600);
-  return Error(error, "opening data.mdb");
-}
-
-// A copy that was cut short opens, and then kills its reader with SIGBUS at the first page that is not there. LMDB
-// itself may leave the last few pages unwritten where nothing uses them, so only a file that lacks much is refused.
-absl::Status LmdbStore::CheckWhole() const {
-  MDB_envinfo info{};
-  MDB_stat stat{};
-  mdb_env_info(environment_, &info);
-  mdb_env_stat(environment_, &stat);
-  mdb_filehandle_t file;
-  struct stat on_disk;
-  if (mdb_env_get_fd(environment_, &file) != 0 || fstat(file, &on_disk) != 0) {
-    return Error(errno, "looking at data.mdb");
-  }
-  const uint64_t wanted = info.me_last_pgno + 1;
-  const uint64_t got = static_cast<uint64_t>(on_disk.st_size) / stat.ms_psize;
-  if (got >= wanted || wanted - got <= 16 || wanted - got <= wanted / 4) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("store ", options_.path, ": data.mdb is cut short: wanted ",
-                                          wanted * stat.ms_psize, " bytes, got ", on_disk.st_size,
-                                          "; move it away and import the last export"));
-}
-
-absl::Status LmdbStore::CheckEveryPage() const {
-  mdb_filehandle_t file;
-  if (!options_.check_pages || mdb_env_get_fd(environment_, &file) != 0) return absl::OkStatus();
-  const absl::StatusOr<PageCounts> counts = CheckPages(file, absl::nullopt);
-  if (counts.ok()) return absl::OkStatus();
-  return absl::Status(
-      counts.status().code(),
-      absl::StrCat("store ", options_.path, " is damaged: ", counts.status().message(),
-                   "; restore the last backup (sluicectl store restore), or move it away and import the "
-                   "last export"));
-}
-
-absl::Status LmdbStore::OpenTables() {
-  // Read-only, so that a store opens on a full disk.
-  MDB_txn* transaction;
-  if (const int error = mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction); error != 0) {
-    return Error(error, "beginning to read");
-  }
-  MDB_dbi main = 0;
-  MDB_stat stat{};
-  int error = mdb_dbi_open(transaction, nullptr, 0, &main);
-  if (error == 0) error = mdb_stat(transaction, main, &stat);
-  if (error == 0 && stat.ms_entries == 0) {
-    mdb_txn_abort(transaction);
-    return CreateTables();
-  }
-  uint64_t format = 0;
-  bool flags_known = false;
-  if (error == 0) error = mdb_dbi_open(transaction, "meta", 0, &tables_.meta);
-  if (error == 0) error = ReadMeta(LmdbTable(transaction, tables_.meta), kMetaFormat, &format);
-  if (error == 0 && format > static_cast<uint64_t>(kStoreFormat)) {
-    mdb_txn_abort(transaction);
-    return absl::FailedPreconditionError(absl::StrCat(
-        "store ", options_.path, " was written by a newer version (format ", format, ", this program knows ",
-        kStoreFormat, "); run that version, or name another folder as store.path (--store-path)"));
-  }
-  if (error == 0 && format == 0) error = MDB_NOTFOUND;
-  if (error == 0 && format >= 2) {
-    absl::string_view secret;
-    error = LmdbTable(transaction, tables_.meta).Get(kMetaSubjectSecret, &secret);
-    if (error == 0) error = mdb_dbi_open(transaction, "flagged", 0, &tables_.flagged);
-    flags_known = error == 0 && AdoptHashSecret(secret);
-  }
-  const std::pair<const char*, MDB_dbi*> tables[] = {{"entities", &tables_.entities},
-                                                     {"log", &tables_.log},
-                                                     {"seen", &tables_.seen},
-                                                     {"sequences", &tables_.sequences},
-                                                     {"announcements", &tables_.announcements}};
-  for (const auto& [name, table] : tables) {
-    if (error == 0) error = mdb_dbi_open(transaction, name, 0, table);
-  }
-  if (error != 0) {
-    mdb_txn_abort(transaction);
-    if (error != MDB_NOTFOUND) return Error(error, "opening its tables");
-    return absl::DataLossError(absl::StrCat("store ", options_.path,
-                                            ": data.mdb is an LMDB environment, but no store of this program; name "
-                                            "another folder as store.path (--store-path)"));
-  }
-  // Committing is what keeps the handles of the tables.
-  absl::Status status = Error(mdb_txn_commit(transaction), "opening its tables");
-  return status.ok() && !flags_known ? BringUpFlags() : status;
-}
-
-// Makes `flagged` anew from the entities: of a store of format 1, which has none, and in a process that hashes subjects
-// under another secret already, having opened or made another store before.
-absl::Status LmdbStore::BringUpFlags() {
-  MDB_txn* transaction;
-  if (const int error = mdb_txn_begin(environment_, nullptr, 0, &transaction); error != 0) {
-    return Error(error, "beginning to write");
-  }
-  int error = mdb_dbi_open(transaction, "flagged", MDB_CREATE, &tables_.flagged);
-  absl::Status status = Error(error, "making the index of flags");
-  if (status.ok()) status = RebuildFlagged(transaction, tables_, options_.path);
-  LmdbTable meta(transaction, tables_.meta);
-  if (error == 0) error = meta.Put(kMetaSubjectSecret, HashSecret());
-  if (error == 0) error = meta.Put(kMetaFormat, Number(kStoreFormat));
-  if (status.ok()) status = Error(error, "bringing the index of flags up to date");
-  if (!status.ok()) {
-    mdb_txn_abort(transaction);
-    return status;
-  }
-  return Error(mdb_txn_commit(transaction), "bringing the index of flags up to date");
-}
-
-absl::Status LmdbStore::CreateTables() {
-  MDB_txn* transaction;
-  if (const int error = mdb_txn_begin(environment_, nullptr, 0, &transaction); error != 0) {
-    return Error(error, "beginning to write");
-  }
-  int error = 0;
-  const std::pair<const char*, MDB_dbi*> tables[] = {
-      {"meta", &tables_.meta},      {"entities", &tables_.entities},   {"log", &tables_.log},
-      {"seen", &tables_.seen},      {"sequences", &tables_.sequences}, {"announcements", &tables_.announcements},
-      {"flagged", &tables_.flagged}};
-  for (const auto& [name, table] : tables) {
-    if (error == 0) error = mdb_dbi_open(transaction, name, MDB_CREATE, table);
-  }
-  if (error == 0) error = LmdbTable(transaction, tables_.meta).Put(kMetaFormat, Number(kStoreFormat));
-  if (error == 0) error = LmdbTable(transaction, tables_.meta).Put(kMetaSubjectSecret, HashSecret());
-  if (error != 0) {
-    mdb_txn_abort(transaction);
-    return Error(error, "making its tables");
-  }
-  if (absl::Status status = Error(mdb_txn_commit(transaction), "making its tables"); !status.ok()) return status;
-  if (options_.sync) SyncFolder(options_.path);
   return absl::OkStatus();
 }
 
@@ -474,7 +275,7 @@ absl::StatusOr<std::unique_ptr<Store::Transaction>> LmdbStore::Begin() {
     return absl::FailedPreconditionError(absl::StrCat("store ", options_.path, ": a transaction is open"));
   }
   MDB_txn* transaction;
-  if (const int error = mdb_txn_begin(environment_, nullptr, 0, &transaction); error != 0) {
+  if (const int error = mdb_txn_begin(environment_->get(), nullptr, 0, &transaction); error != 0) {
     writing_.store(false, std::memory_order_release);
     return Error(error, "beginning to write");
   }
@@ -483,11 +284,11 @@ absl::StatusOr<std::unique_ptr<Store::Transaction>> LmdbStore::Begin() {
 
 size_t LmdbStore::used_bytes() const {
   MDB_txn* transaction;
-  if (mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction) != 0) return 0;
+  if (mdb_txn_begin(environment_->get(), nullptr, MDB_RDONLY, &transaction) != 0) return 0;
   MDB_envinfo info{};
   MDB_stat stat{};
-  mdb_env_info(environment_, &info);
-  mdb_env_stat(environment_, &stat);
+  mdb_env_info(environment_->get(), &info);
+  mdb_env_stat(environment_->get(), &stat);
   const size_t free_pages = FreePages(transaction);
   mdb_txn_abort(transaction);
   const size_t pages = info.me_last_pgno + 1;

@@ -75,14 +75,19 @@ class StoreReader {
 
 class Store : public StoreReader {
  public:
+  // When Open looks at every page of the last state before it is used: a damaged one is then an error, and not the end
+  // of the process. Reads the whole store once.
+  enum class PageCheck {
+    kNever,
+    kUnlessClosed,  // not where the last process closed the store in good order and data.mdb is untouched since
+    kAlways,
+  };
   struct Options {
     std::string path;  // a folder; created (0700) where it is missing, its parent not
     size_t map_bytes =
         size_t{16} << 30;  // the most that the store can grow to; address space, not memory. At least 1 MiB
     bool sync = true;      // false: a power cut may lose events (tests and simulations only)
-    // Whether Open looks at every page of the last state first: a damaged one is then an error, and not the end of the
-    // process. Reads the whole store once.
-    bool check_pages = true;
+    PageCheck page_check = PageCheck::kUnlessClosed;
   };
 
   // A write transaction. Sees its own changes. For one thread; one at a time in a store. Destroyed without Commit it

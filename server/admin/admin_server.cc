@@ -14,12 +14,12 @@
 #include "absl/time/clock.h"
 #include "proto/translate.h"
 #include "server/admin/byte_methods.h"
-#include "server/admin/credentials.h"
 #include "server/admin/gate.h"
 #include "server/admin/peer_listener.h"
 #include "server/admin/questions.h"
 #include "server/admin/snapshot_chunks.h"
 #include "server/listen/grpc_listener.h"
+#include "server/listen/tls.h"
 #include "sluice/v1/admin.grpc.pb.h"
 
 namespace sluice {
@@ -246,16 +246,13 @@ class Endpoint final : public PeerListener::Endpoint {
     builder->SetResourceQuota(quota);
   }
   absl::Status StartTcp(const AdminServer::Options& options, const grpc::ResourceQuota& quota) {
-    GrpcListenerOptions listener = {options.address,  options.rights,    options.make_folder,
-                                    kReceiveBytesMax, options.inherited, nullptr};
-    if (!options.tls_certificate.empty()) {
-      auto credentials = TlsCredentials({options.tls_certificate, options.tls_key, options.tls_client_ca});
-      if (!credentials.ok()) return credentials.status();
-      listener.credentials = *std::move(credentials);
-    }
+    const absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = CredentialsBy(options.tls);
+    if (!credentials.ok()) return credentials.status();
     grpc::ServerBuilder builder;
     AddTo(quota, &builder);
-    absl::StatusOr<GrpcListener> started = StartListener(listener, &builder);
+    absl::StatusOr<GrpcListener> started = StartListener(
+        {options.address, options.rights, options.make_folder, kReceiveBytesMax, options.inherited, *credentials},
+        &builder);
     if (!started.ok()) return started.status();
     listener_ = *std::move(started);
     return absl::OkStatus();

@@ -22,6 +22,7 @@
 #include "server/access_source.h"
 #include "server/listen/address.h"
 #include "server/listen/inherited_sockets.h"
+#include "server/listen/tls_files.h"
 #include "server/log/logger.h"
 #include "store/policy_writer.h"
 #include "store/store.h"
@@ -35,9 +36,8 @@ class AdminServer {
     SocketRights rights;                        // of a Unix socket
     bool make_folder = false;                   // of a Unix socket, where it is missing
     absl::optional<InheritedSocket> inherited;  // takes the place of the three above
-    // Of TCP, PEM files. Without a certificate the listener is plain, for a token on this machine; with client_ca every
-    // caller has to show a certificate that one of these signed. Changed files are used for connections made later.
-    std::string tls_certificate, tls_key, tls_client_ca;
+    // Of TCP. Without a certificate the listener is plain, for a token on this machine.
+    TlsFiles tls;
   };
   // What it serves. All must outlive the server.
   struct Parts {

@@ -2,24 +2,16 @@
 
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/security/auth_context.h>
-#include <grpcpp/security/tls_certificate_provider.h>
-#include <grpcpp/security/tls_credentials_options.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 namespace sluice {
 namespace {
 
 constexpr absl::string_view kBearer = "bearer ";
-// How soon a certificate that changed on disk is used.
-constexpr unsigned kRefreshSeconds = 1;
 
 absl::string_view View(const grpc::string_ref& text) { return {text.data(), text.size()}; }
 
@@ -55,24 +47,6 @@ Credential CredentialOf(const grpc::ServerContext& context, const absl::optional
   credential.certificate = CertificateOf(context);
   credential.peer = peer;
   return credential;
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> TlsCredentials(const TlsFiles& files) {
-  // gRPC itself would say nothing until the first handshake fails.
-  for (const std::string& file : {files.certificate, files.key, files.client_ca}) {
-    if (!file.empty() && access(file.c_str(), R_OK) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", file));
-    }
-  }
-  auto provider = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-      files.key, files.certificate, files.client_ca, kRefreshSeconds);
-  grpc::experimental::TlsServerCredentialsOptions options(provider);
-  options.watch_identity_key_cert_pairs();
-  if (!files.client_ca.empty()) {
-    options.watch_root_certs();
-    options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  }
-  return grpc::experimental::TlsServerCredentials(options);
 }
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
-// The data path over gRPC C++: one completion queue and one thread each, with call objects and messages that are
-// used again and again. 7 us of server CPU a call is the best that gRPC C++ gives, and this shape is how (DESIGN.md).
+// The data path over gRPC C++, also by mutual TLS: one completion queue and one thread each, with call objects and
+// messages that are used again and again. 7 us of server CPU a call is the best that gRPC C++ gives, and this shape is
+// how (DESIGN.md).
 #ifndef SLUICE_SERVER_LISTEN_CHECK_SERVER_H_
 #define SLUICE_SERVER_LISTEN_CHECK_SERVER_H_
 
@@ -13,6 +14,7 @@
 #include "server/listen/checker.h"
 #include "server/listen/inherited_sockets.h"
 #include "server/listen/router.h"
+#include "server/listen/tls_files.h"
 
 namespace sluice {
 
@@ -24,6 +26,7 @@ class CheckServer {
     bool make_folder = false;                   // of a Unix socket, where it is missing
     int threads = 0;                            // 0 = one a core
     absl::optional<InheritedSocket> inherited;  // takes the place of the three above `threads`
+    TlsFiles tls;                               // of TCP; without a certificate the listener is plain
   };
 
   // Listens and answers when it returns: Check, CheckBatch and Report by `checker`, all else by what `router` has,

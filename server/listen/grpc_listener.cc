@@ -20,6 +20,10 @@ namespace {
 constexpr int kStreamsPerConnectionMax = 1024;
 // A peer that vanished without a word is found out after so long.
 constexpr int kKeepaliveMs = 60'000;
+// Whoever connects has so long to say what it is, TLS included.
+constexpr int kHandshakeMs = 10'000;
+// Headers of one call; gRPC's default, which the page of limits states.
+constexpr int kMetadataBytesMax = 8 << 10;
 
 std::shared_ptr<grpc::ServerCredentials> CredentialsOf(const GrpcListenerOptions& options) {
   return options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials();
@@ -90,6 +94,8 @@ void EnableHealthAndReflection() {
 void SetBounds(int receive_bytes_max, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
   builder->SetMaxReceiveMessageSize(receive_bytes_max);
 }
 

@@ -22,6 +22,7 @@ absl::Status Node::Listen() {
   if (absl::Status status = config_.listen_check_by_grpc ? StartCheckServer() : StartListener(); !status.ok()) {
     return Named("listen.check", status);
   }
+  if (absl::Status status = StartTlsServer(); !status.ok()) return status;
   if (absl::Status status = StartDoors(); !status.ok()) return status;
   if (absl::Status status = StartAdmin(); !status.ok()) return status;
   return StartHttp();
@@ -62,6 +63,20 @@ absl::Status Node::StartCheckServer() {
   return absl::OkStatus();
 }
 
+absl::Status Node::StartTlsServer() {
+  if (!config_.listen_check_tls) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<CheckServer>> server =
+      CheckServer::Start({.address = *config_.listen_check_tls,
+                          .threads = static_cast<int>(config_.threads),
+                          .tls = {config_.check_tls_certificate, config_.check_tls_key, config_.check_tls_client_ca}},
+                         checker_.get(), &router_);
+  if (!server.ok()) return Named("listen.check_tls", server.status());
+  tls_server_ = *std::move(server);
+  logger_.Info("listening",
+               {{"for", "checks by mutual TLS"}, {"address", FormatListenAddress(tls_server_->address())}});
+  return absl::OkStatus();
+}
+
 absl::Status Node::StartDoors() {
   const auto start = [this](absl::string_view key, absl::string_view what, const Listener::Options& options) {
     absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start(options, &router_);
@@ -97,9 +112,7 @@ absl::Status Node::StartAdmin() {
                           .rights = {config_.listen_admin_mode, config_.listen_admin_owner, config_.listen_admin_group},
                           .make_folder = IsDefaultAdminAddress(config_.listen_admin),
                           .inherited = surroundings_->sockets.admin,
-                          .tls_certificate = config_.admin_tls_certificate,
-                          .tls_key = config_.admin_tls_key,
-                          .tls_client_ca = config_.admin_tls_client_ca},
+                          .tls = {config_.admin_tls_certificate, config_.admin_tls_key, config_.admin_tls_client_ca}},
                          {.engine = &engine_,
                           .store = store_.get(),
                           .writer = writer_.get(),

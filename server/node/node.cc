@@ -19,6 +19,18 @@ namespace {
 
 constexpr absl::Duration kTick = absl::Seconds(1);
 
+Store::PageCheck PageCheckBy(Config::StoreCheck check) {
+  switch (check) {
+    case Config::StoreCheck::kNever:
+      return Store::PageCheck::kNever;
+    case Config::StoreCheck::kUnclean:
+      return Store::PageCheck::kUnlessClosed;
+    case Config::StoreCheck::kAlways:
+      break;
+  }
+  return Store::PageCheck::kAlways;
+}
+
 }  // namespace
 
 Node::Node(const Config& config, std::unique_ptr<const Pack> pack, const Surroundings* surroundings)
@@ -57,7 +69,7 @@ absl::Status Node::LoadPolicy() {
   if (absl::Status status = UsageStore::AdoptKeptSecret(usage_path); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<Store>> store = Store::Open({.path = config_.store_path,
                                                               .map_bytes = static_cast<size_t>(config_.store_map_bytes),
-                                                              .check_pages = config_.store_check_at_start});
+                                                              .page_check = PageCheckBy(config_.store_check)});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
   clock_ = std::make_unique<PolicyClock>(&system_clock_, store_->policy_time());
@@ -123,7 +135,9 @@ void Node::Run(const StopSignals& signals, const CommandLine& command_line) {
   for (const auto& listener : door_listeners_) {
     listener->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
   }
-  if (check_server_ != nullptr) check_server_->Shutdown(config_.drain);
+  for (CheckServer* server : {check_server_.get(), tls_server_.get()}) {
+    if (server != nullptr) server->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
+  }
   admin_server_->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
   usage_ticker.Stop();
   KeepUsage();
@@ -142,7 +156,9 @@ void Node::Refresh() {
   readiness_.SetStale(bounded && PolicyAge() > config_.policy_max_age);
   if (health_.SetServing(readiness_.ready())) {
     if (listener_ != nullptr) listener_->NotifyWatchers();
-    if (check_server_ != nullptr) check_server_->NotifyWatchers();
+    for (CheckServer* server : {check_server_.get(), tls_server_.get()}) {
+      if (server != nullptr) server->NotifyWatchers();
+    }
   }
   // An event may be applied before Listen has come to the next line.
   if (admin_started_.load(std::memory_order_acquire)) admin_server_->SetServing(readiness_.ready());

@@ -74,6 +74,7 @@ class Node {
   absl::Status Listen();
   absl::Status StartListener();
   absl::Status StartCheckServer();  // the yardstick of the listener, and the fallback
+  absl::Status StartTlsServer();    // beside either, for other machines
   absl::Status StartDoors();        // the same as listen.check for gateways that speak TCP alone, and HAProxy's SPOE
   absl::Status StartAdmin();
   absl::Status StartHttp();
@@ -125,6 +126,7 @@ class Node {
   std::unique_ptr<Listener> listener_;  // one of these two
   std::vector<std::unique_ptr<Listener>> door_listeners_;
   std::unique_ptr<CheckServer> check_server_;
+  std::unique_ptr<CheckServer> tls_server_;
   std::unique_ptr<AccessSource> access_;
   std::unique_ptr<AdminServer> admin_server_;
   std::atomic<bool> admin_started_{false};

@@ -7,38 +7,12 @@ import sys
 import grpc
 
 import harness
+from certificates import Authority, put
 from harness import admin_pb2, admin_pb2_grpc
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 DENIED, UNKNOWN = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED
 NOBODY = 65534
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
-
-
-class Authority:
-    """A certificate authority in a folder."""
-
-    def __init__(self, folder, name):
-        self.folder = folder
-        self.certificate = folder / f"{name}.pem"
-        self._key = folder / f"{name}.key"
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-                f"/CN={name}", "-keyout", self._key, "-out", self.certificate)
-
-    def sign(self, name, alternative):
-        """A key and a certificate with that common name and subject alternative name."""
-        key, request, certificate = (self.folder / f"{name}.{end}" for end in ("key", "csr", "pem"))
-        extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={alternative}\n", encoding="utf-8")
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout",
-                key, "-out", request)
-        openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial", "-days",
-                "2", "-extfile", extensions, "-out", certificate)
-        return key, certificate
 
 
 class AccessTest(harness.TestCase):
@@ -146,8 +120,8 @@ class AccessTest(harness.TestCase):
         intruder = other.sign("intruder", "URI:spiffe://example.cn/billing")
         unknown = trusted.sign("unknown", "DNS:unknown.example.cn")
         live_key, live_certificate = self.folder / "live.key", self.folder / "live.pem"
-        live_key.write_bytes(server_key.read_bytes())
-        live_certificate.write_bytes(server_certificate.read_bytes())
+        put(server_key, live_key)
+        put(server_certificate, live_certificate)
         access = self.write_access(
             'name: billing, certificate: "spiffe://example.cn/billing", roles: [BILLING], reads: policy')
         node = self.tcp_node("--admin-access", str(access), "--admin-tls-certificate", str(live_certificate),
@@ -180,10 +154,8 @@ class AccessTest(harness.TestCase):
             self.assertEqual("Cipher is (NONE)" not in tried.stdout, works, (version, tried.stdout))
         # A new certificate, of another authority, is shown without a restart.
         new_key, new_certificate = other.sign("server2", "IP:127.0.0.1")
-        for target, source in ((live_key, new_key), (live_certificate, new_certificate)):
-            part = target.with_suffix(".part")
-            part.write_bytes(source.read_bytes())
-            part.rename(target)
+        put(new_key, live_key)
+        put(new_certificate, live_certificate)
         harness.await_condition(lambda: ctl("flag", "list", ca=other, who=billing).returncode == 0,
                                 "the new certificate is shown")
         self.assert_exit(ctl("flag", "list", who=billing), UNREACHABLE)

@@ -215,7 +215,17 @@ TEST_F(ConfigPathTest, RefusesAnAdminListenerThatOthersCouldReach) {
   for (const char* address : {"127.0.0.1:9701", "[::1]:9701", "localhost:9701"}) {
     EXPECT_THAT(FaultOf("listen-admin", address), HasSubstr("nobody could be told from anybody"));
   }
-  EXPECT_EQ(FaultOf("listen-check", "0.0.0.0:9700"), "");
+}
+
+TEST_F(ConfigPathTest, RefusesAPlainListenerThatOtherMachinesReachUnlessItIsToldToo) {
+  for (const char* flag : {"listen-check", "doors-listen", "doors-spoe"}) {
+    for (const char* address : {"0.0.0.0:9701", "[::]:9701", "node1.example:9701"}) {
+      EXPECT_THAT(FaultOf(flag, address), AllOf(HasSubstr(flag), HasSubstr("listen.plain_beyond_host"))) << address;
+    }
+    for (const char* address : {"127.0.0.1:9701", "[::1]:9701", "localhost:9701"}) {
+      EXPECT_EQ(FaultOf(flag, address), "") << address;
+    }
+  }
 }
 
 TEST_F(ConfigPathTest, AdministrationOverTcpWantsCredentialsThatCanBeShownThere) {

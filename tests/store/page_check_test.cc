@@ -156,7 +156,9 @@ TEST_F(PageCheckTest, ADamagedStoreIsRefusedWithWhatToDo) {
   std::string bytes = whole_;
   for (size_t page = 2; page < bytes.size() / kPage; ++page) bytes[page * kPage + 10] = 0x7F;
   Write(bytes);
-  const auto store = Store::Open(In(folder_, size_t{16} << 20));
+  Store::Options options = In(folder_, size_t{16} << 20);
+  options.page_check = Store::PageCheck::kAlways;
+  const auto store = Store::Open(options);
   EXPECT_EQ(store.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(store.status().message()),
               testing::AllOf(HasSubstr(folder_), HasSubstr("page "), HasSubstr("sluicectl store restore")));

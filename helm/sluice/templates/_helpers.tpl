@@ -63,6 +63,10 @@ other pods; as a sidecar it is for the gateway in the same pod alone. */}}
 {{- $_ := set $listen "check_mode" .Values.check.socketMode }}
 {{- else }}
 {{- $_ := set $listen "check" (printf "%s:%d" (ternary "0.0.0.0" "127.0.0.1" .Values.daemonSet.enabled) (int .Values.check.port)) }}
+{{- if .Values.daemonSet.enabled }}
+{{- /* Who reaches it is NetworkPolicy's to say. */}}
+{{- $_ := set $listen "plain_beyond_host" true }}
+{{- end }}
 {{- end }}
 {{- $_ := set $listen "admin" "unix:/run/sluice/admin.sock" }}
 {{- $_ := set $listen "http" (printf "0.0.0.0:%d" (int .Values.http.port)) }}
