@@ -34,7 +34,8 @@ CHANNEL_OPTIONS = [
     # Each channel has its own connection: one that met a dead server must not make the next wait for its back-off.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    # This one is how long an attempt may take, whatever its name: a loaded machine may not answer within 50 ms.
+    ("grpc.min_reconnect_backoff_ms", 1000 * DEADLINE_SECONDS),
     ("grpc.max_reconnect_backoff_ms", 200),
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 64 << 20),
