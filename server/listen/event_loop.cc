@@ -118,10 +118,11 @@ void EventLoop::Run() {
   ticked_ = fine_ticked_ = MonotonicNow();
   Waiting waiting;
   for (MonotonicTime now = ticked_; !draining_ || (!connections_.empty() && now < deadline_);) {
-    const MonotonicTime looked = MonotonicNow();
-    const int count = epoll_wait(epoll_, events, kEventsMax, PatienceMs(now));
+    int count = epoll_wait(epoll_, events, kEventsMax, 0);
+    const bool slept = count == 0;
+    if (slept) count = epoll_wait(epoll_, events, kEventsMax, PatienceMs(now));
     now = MonotonicNow();
-    waiting.OnWork(looked, now);
+    waiting.OnWork(slept, now);
     SetArrivedSince(waiting.since());
     for (int i = 0; i < count; ++i) {
       void* const data = events[i].data.ptr;

@@ -16,10 +16,9 @@ namespace sluice {
 // Of one thread; plain values of the monotonic clock.
 class Waiting {
  public:
-  // It looked at `looked`, and got something to do at `woke`.
-  void OnWork(MonotonicTime looked, MonotonicTime woke) {
-    // Shorter than this it did not sleep: there was work already.
-    const bool slept = woke.ns - looked.ns > kSleptNs;
+  // It has work since `woke`, and slept before that, or found it ready when it looked. Not to be told from the time
+  // between the two: on a busy machine a thread may lose its core while it looks.
+  void OnWork(bool slept, MonotonicTime woke) {
     since_ = slept ? woke : last_woke_;
     last_woke_ = woke;
   }
@@ -27,7 +26,6 @@ class Waiting {
   MonotonicTime since() const { return since_; }
 
  private:
-  static constexpr int64_t kSleptNs = 20'000;
   MonotonicTime since_{0};
   MonotonicTime last_woke_{0};
 };

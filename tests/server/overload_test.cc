@@ -28,22 +28,22 @@ constexpr int64_t kMs = 1'000'000;
 
 TEST(WaitingTest, WhatAThreadThatSleptFindsHasNotWaited) {
   Waiting waiting;
-  waiting.OnWork(MonotonicTime{100 * kMs}, MonotonicTime{150 * kMs});
+  waiting.OnWork(/*slept=*/true, MonotonicTime{150 * kMs});
   EXPECT_EQ(waiting.since().ns, 150 * kMs);
-  waiting.OnWork(MonotonicTime{151 * kMs}, MonotonicTime{900 * kMs});
+  waiting.OnWork(/*slept=*/true, MonotonicTime{900 * kMs});
   EXPECT_EQ(waiting.since().ns, 900 * kMs);
 }
 
 TEST(WaitingTest, WhatAThreadThatIsBehindFindsMayHaveWaitedSinceItLastLooked) {
   Waiting waiting;
-  waiting.OnWork(MonotonicTime{100 * kMs}, MonotonicTime{150 * kMs});
+  waiting.OnWork(/*slept=*/true, MonotonicTime{150 * kMs});
   // It worked for 80 ms, and found more at once.
-  waiting.OnWork(MonotonicTime{230 * kMs}, MonotonicTime{230 * kMs + 1000});
+  waiting.OnWork(/*slept=*/false, MonotonicTime{230 * kMs});
   EXPECT_EQ(waiting.since().ns, 150 * kMs);
-  waiting.OnWork(MonotonicTime{300 * kMs}, MonotonicTime{300 * kMs + 1000});
-  EXPECT_EQ(waiting.since().ns, 230 * kMs + 1000);
+  waiting.OnWork(/*slept=*/false, MonotonicTime{300 * kMs});
+  EXPECT_EQ(waiting.since().ns, 230 * kMs);
   // Caught up.
-  waiting.OnWork(MonotonicTime{310 * kMs}, MonotonicTime{320 * kMs});
+  waiting.OnWork(/*slept=*/true, MonotonicTime{320 * kMs});
   EXPECT_EQ(waiting.since().ns, 320 * kMs);
 }
 
