@@ -103,7 +103,7 @@ Limiter::Cell* Limiter::Find(Hash128 key, Cell* seen) const {
 
 size_t Limiter::LiveCells(Table table, MonotonicTime now) const {
   constexpr size_t kLooksMax = size_t{1} << 17;  // of lines; a power of two, as the table is
-  const Line* const lines = lines_.get() + (table == Table::kKnown ? 0 : table_lines_);
+  const Line* const lines = lines_ + (table == Table::kKnown ? 0 : table_lines_);
   const size_t stride = std::max<size_t>(table_lines_ / kLooksMax, 1);
   const int64_t now_ticks = TicksAt(now);
   size_t live = 0;
