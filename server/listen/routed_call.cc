@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/listen/check_calls.h"
+#include "server/listen/grpc_status.h"
 
 namespace sluice::internal {
 
@@ -75,7 +76,7 @@ void RoutedCall::TellWatcher() {
 }
 
 void RoutedCall::End(absl::Status status) {
-  status_ = std::move(status);
+  status_ = WithTrace(std::move(status), ContextOf(context_).trace_parent);
   read_all_ = true;
   watching_ = false;
 }
