@@ -29,6 +29,15 @@ void MakeUtf8(v1::CheckRequest* request) {
   }
 }
 
+void MakeUtf8(v1::CheckResponse* response) {
+  for (std::string* text : {response->mutable_clause(), response->mutable_rule_id(), response->mutable_lease_id()}) {
+    MakeUtf8(text);
+  }
+  if (!response->has_http()) return;
+  MakeUtf8(response->mutable_http()->mutable_code());
+  MakeUtf8(response->mutable_http()->mutable_message());
+}
+
 CheckInput InputOf(const RecordView& record) {
   const RecordNumbers& numbers = record.numbers;
   CheckInput input;
@@ -104,6 +113,7 @@ void ToProto(const RecordView& record, absl::string_view node, int64_t number, v
   ToProto(InputOf(record), request);
   MakeUtf8(request);
   ToProto(DecisionOf(record), request->request_id(), message->mutable_response(), /*detail=*/true);
+  MakeUtf8(message->mutable_response());
   message->set_door(std::string(Name(static_cast<Door>(record.numbers.door))));
   message->set_trace_parent(AsUtf8(record.name(LogName::kTraceParent)));
   message->set_number(number);
