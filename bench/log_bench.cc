@@ -122,7 +122,7 @@ class Denial {
     return (number ^ number >> 31) * 0x94D049BB133111EBu;
   }
   static std::string TraceParent(uint64_t number) {
-    return absl::StrFormat("00-%s-%016x-01", TraceId(number), Scrambled(~number));
+    return absl::StrFormat("00-%s-%016x-01", TraceId(number), Scrambled(3 * number + 1));
   }
 
   const uint64_t accounts_;
