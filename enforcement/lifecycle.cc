@@ -64,7 +64,7 @@ class Life {
       if (next.at > t || next.at == absl::InfiniteFuture()) break;
       now_ = next.at;
       written_ = next.written;
-      if (written_) written_times_.push_back(now_);
+      (written_ ? written_times_ : certain_times_).push_back(now_);
       Settle(absl::InfinitePast());
     }
     now_ = t;
@@ -100,6 +100,8 @@ class Life {
   Timeline TakeTimeline() { return {std::move(segments_)}; }
   // The times at which something came about that had been written down beforehand, in order, some of them twice.
   const std::vector<absl::Time>& written_times() const { return written_times_; }
+  // The times at which something had come about when it was told.
+  const std::vector<absl::Time>& certain_times() const { return certain_times_; }
 
  private:
   struct Frozen {
@@ -435,7 +437,7 @@ class Life {
   absl::Time now_ = absl::InfinitePast();
   absl::Time arrived_at_ = absl::InfinitePast();  // of the event being taken
   bool written_ = false;
-  std::vector<absl::Time> written_times_;
+  std::vector<absl::Time> written_times_, certain_times_;
   absl::InlinedVector<Segment, 6> segments_;
 
   bool opened_ = false, paid_ = false, payment_pending_ = false, backup_ = false, backup_while_frozen_ = false;
@@ -482,6 +484,8 @@ Timeline BuildTimeline(const std::vector<StampedEvent>& facts, absl::string_view
     if (outcomes != nullptr) (*outcomes)[fact - facts.data()] = std::move(outcome);
   }
   life.AdvanceTo(absl::InfiniteFuture());
+  arrivals.insert(arrivals.end(), life.certain_times().begin(), life.certain_times().end());
+  std::sort(arrivals.begin(), arrivals.end());
   return WithDoubts(life.TakeTimeline(), life.written_times(), arrivals, [&](absl::Time reached) {
     Life slow(account, parameters, pack, reached);
     for (const StampedEvent* fact : accepted) {

@@ -261,6 +261,16 @@ TEST_F(LifecycleTest, AFreezeInDoubtDoesNotOpenDeletionOfWhatIsReclaimableWithou
   EXPECT_EQ(Answer(Operation::kDelete), Verdict::kAllow);
 }
 
+TEST_F(LifecycleTest, AnEndOfServiceThatIsOverWhenToldDoesNotEndTheDoubtOfAnUnfreeze) {
+  node_.Send(Freeze{"u1"});
+  node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-01T20:00:00+08:00"));
+  node_.now().clock_error = absl::nullopt;
+  node_.MoveTo("2026-03-02T10:00:00+08:00");
+  node_.Send(SetServiceEnd{"u1", At("2026-03-02T09:59:59+08:00")}, Role::kBilling, At("2026-03-02T09:59:58+08:00"));
+  EXPECT_EQ(node_.State("u1"), AccountState::kRetention);
+  EXPECT_EQ(Answer(Operation::kDownload), Verdict::kDeny);
+}
+
 TEST_F(LifecycleTest, AnUnfreezeThatArrivesEndsTheDoubtOfOneDatedAhead) {
   node_.Send(Freeze{"u1"});
   node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-01T20:00:00+08:00"));
