@@ -32,14 +32,14 @@ void SyncFolder(const std::string& path) {
 absl::StatusOr<std::unique_ptr<StoreEnvironment>> StoreEnvironment::Open(const Store::Options& options) {
   auto environment = std::unique_ptr<StoreEnvironment>(new StoreEnvironment(options));
   if (absl::Status status = environment->Start(); !status.ok()) return status;
-  environment->whole_ = true;
+  environment->opened_ = true;
   return environment;
 }
 
 StoreEnvironment::~StoreEnvironment() {
   if (environment_ == nullptr) return;
   mdb_env_close(environment_);
-  if (whole_) MarkClosed(options_.path);
+  if (opened_ && pages_known_) MarkClosed(options_.path);
 }
 
 absl::Status StoreEnvironment::Start() {
@@ -102,12 +102,14 @@ absl::Status StoreEnvironment::CheckWhole() const {
                                           "; move it away and import the last export"));
 }
 
-absl::Status StoreEnvironment::CheckEveryPage() const {
+absl::Status StoreEnvironment::CheckEveryPage() {
   mdb_filehandle_t file;
+  pages_known_ = IsAsItWasClosed(options_.path);
   const bool due = options_.page_check == Store::PageCheck::kAlways ||
-                   (options_.page_check == Store::PageCheck::kUnlessClosed && !IsAsItWasClosed(options_.path));
+                   (options_.page_check == Store::PageCheck::kUnlessClosed && !pages_known_);
   if (!due || mdb_env_get_fd(environment_, &file) != 0) return absl::OkStatus();
   const absl::StatusOr<PageCounts> counts = CheckPages(file, absl::nullopt);
+  pages_known_ = counts.ok();
   if (counts.ok()) return absl::OkStatus();
   return absl::Status(
       counts.status().code(),

@@ -38,7 +38,7 @@ class StoreEnvironment {
   absl::Status MakeFolder();
   absl::Status OpenEnvironment();
   absl::Status CheckWhole() const;
-  absl::Status CheckEveryPage() const;
+  absl::Status CheckEveryPage();
   absl::Status OpenTables();
   absl::Status CreateTables();
   absl::Status BringUpFlags();
@@ -47,7 +47,8 @@ class StoreEnvironment {
   FolderLock lock_;
   MDB_env* environment_ = nullptr;
   Tables tables_;
-  bool whole_ = false;  // opened, and sound as far as was looked
+  bool opened_ = false;
+  bool pages_known_ = false;  // each was looked at, now or before the last end that was in good order
 };
 
 }  // namespace sluice

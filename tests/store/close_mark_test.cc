@@ -134,5 +134,16 @@ TEST_F(CloseMarkTest, PagesAreLookedAtUnlessTheStoreIsAsItWasClosed) {
   EXPECT_EQ(Open(Store::PageCheck::kUnlessClosed).code(), absl::StatusCode::kDataLoss);
 }
 
+// Else `never` once would be `never` for good.
+TEST_F(CloseMarkTest, AStoreOfWhichNoPageWasLookedAtIsNotMarked) {
+  std::filesystem::remove(folder_ + "/closed.sluice");
+  ASSERT_TRUE(Open(Store::PageCheck::kNever).ok());
+  EXPECT_FALSE(IsAsItWasClosed(folder_));
+  ASSERT_TRUE(Open(Store::PageCheck::kUnlessClosed).ok());
+  EXPECT_TRUE(IsAsItWasClosed(folder_));
+  ASSERT_TRUE(Open(Store::PageCheck::kNever).ok());
+  EXPECT_TRUE(IsAsItWasClosed(folder_)) << "what was looked at stays so";
+}
+
 }  // namespace
 }  // namespace sluice
