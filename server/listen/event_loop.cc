@@ -16,6 +16,7 @@ namespace {
 
 constexpr absl::Duration kTick = absl::Seconds(1);
 constexpr int kEventsMax = 256;
+constexpr int64_t kLongTurnNs = 2'000'000;
 
 }  // namespace
 
@@ -117,12 +118,15 @@ void EventLoop::Run() {
   epoll_event events[kEventsMax];
   ticked_ = fine_ticked_ = MonotonicNow();
   Waiting waiting;
+  int count = 0;
   for (MonotonicTime now = ticked_; !draining_ || (!connections_.empty() && now < deadline_);) {
-    int count = epoll_wait(epoll_, events, kEventsMax, 0);
+    // After a short turn that left nothing behind nobody has waited to speak of, and the second call is spared.
+    const bool behind = count == kEventsMax || MonotonicNow().ns - now.ns > kLongTurnNs;
+    count = behind ? epoll_wait(epoll_, events, kEventsMax, 0) : 0;
     const bool slept = count == 0;
     if (slept) count = epoll_wait(epoll_, events, kEventsMax, PatienceMs(now));
     now = MonotonicNow();
-    waiting.OnWork(slept, now);
+    waiting.OnWork(slept, count < kEventsMax, now);
     SetArrivedSince(waiting.since());
     for (int i = 0; i < count; ++i) {
       void* const data = events[i].data.ptr;

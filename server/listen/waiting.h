@@ -16,18 +16,18 @@ namespace sluice {
 // Of one thread; plain values of the monotonic clock.
 class Waiting {
  public:
-  // It has work since `woke`, and slept before that, or found it ready when it looked. Not to be told from the time
-  // between the two: on a busy machine a thread may lose its core while it looks.
-  void OnWork(bool slept, MonotonicTime woke) {
-    since_ = slept ? woke : last_woke_;
-    last_woke_ = woke;
+  // It has work since `woke`, and slept before that, or found it ready when it looked; which of both is not to be told
+  // from the time between: on a busy machine a thread may lose its core while it looks. `all`: nothing else was ready.
+  void OnWork(bool slept, bool all, MonotonicTime woke) {
+    since_ = slept ? woke : last_read_;
+    if (slept || all) last_read_ = woke;
   }
   // Nothing that is answered now arrived before this; 0 = not known.
   MonotonicTime since() const { return since_; }
 
  private:
   MonotonicTime since_{0};
-  MonotonicTime last_woke_{0};
+  MonotonicTime last_read_{0};  // everything that had arrived by then was taken up
 };
 
 // What the calling thread's loop knows, for those whom it calls. Zero on every other thread.

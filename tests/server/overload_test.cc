@@ -28,23 +28,37 @@ constexpr int64_t kMs = 1'000'000;
 
 TEST(WaitingTest, WhatAThreadThatSleptFindsHasNotWaited) {
   Waiting waiting;
-  waiting.OnWork(/*slept=*/true, MonotonicTime{150 * kMs});
+  waiting.OnWork(/*slept=*/true, /*all=*/true, MonotonicTime{150 * kMs});
   EXPECT_EQ(waiting.since().ns, 150 * kMs);
-  waiting.OnWork(/*slept=*/true, MonotonicTime{900 * kMs});
+  waiting.OnWork(/*slept=*/true, /*all=*/true, MonotonicTime{900 * kMs});
   EXPECT_EQ(waiting.since().ns, 900 * kMs);
 }
 
 TEST(WaitingTest, WhatAThreadThatIsBehindFindsMayHaveWaitedSinceItLastLooked) {
   Waiting waiting;
-  waiting.OnWork(/*slept=*/true, MonotonicTime{150 * kMs});
+  waiting.OnWork(/*slept=*/true, /*all=*/true, MonotonicTime{150 * kMs});
   // It worked for 80 ms, and found more at once.
-  waiting.OnWork(/*slept=*/false, MonotonicTime{230 * kMs});
+  waiting.OnWork(/*slept=*/false, /*all=*/true, MonotonicTime{230 * kMs});
   EXPECT_EQ(waiting.since().ns, 150 * kMs);
-  waiting.OnWork(/*slept=*/false, MonotonicTime{300 * kMs});
+  waiting.OnWork(/*slept=*/false, /*all=*/true, MonotonicTime{300 * kMs});
   EXPECT_EQ(waiting.since().ns, 230 * kMs);
   // Caught up.
-  waiting.OnWork(/*slept=*/true, MonotonicTime{320 * kMs});
+  waiting.OnWork(/*slept=*/true, /*all=*/true, MonotonicTime{320 * kMs});
   EXPECT_EQ(waiting.since().ns, 320 * kMs);
+}
+
+TEST(WaitingTest, WhatALookHadNoRoomForWaitsOn) {
+  Waiting waiting;
+  waiting.OnWork(/*slept=*/true, /*all=*/false, MonotonicTime{100 * kMs});
+  for (int64_t turn = 1; turn < 40; ++turn) {
+    waiting.OnWork(/*slept=*/false, /*all=*/false, MonotonicTime{(100 + turn) * kMs});
+    EXPECT_EQ(waiting.since().ns, 100 * kMs);
+  }
+  // The rest of it.
+  waiting.OnWork(/*slept=*/false, /*all=*/true, MonotonicTime{140 * kMs});
+  EXPECT_EQ(waiting.since().ns, 100 * kMs);
+  waiting.OnWork(/*slept=*/false, /*all=*/true, MonotonicTime{141 * kMs});
+  EXPECT_EQ(waiting.since().ns, 140 * kMs);
 }
 
 class OverloadTest : public testing::Test {
