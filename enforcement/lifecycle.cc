@@ -491,6 +491,7 @@ Timeline BuildTimeline(const std::vector<StampedEvent>& facts, absl::string_view
     for (const StampedEvent* fact : accepted) {
       if (!IsAhead(*fact) || *fact->event.effective_at <= reached) slow.Take(*fact);
     }
+    slow.AdvanceTo(absl::InfiniteFuture());  // what was over when it was told
     return slow.TakeTimeline();
   });
 }

@@ -271,6 +271,16 @@ TEST_F(LifecycleTest, AnEndOfServiceThatIsOverWhenToldDoesNotEndTheDoubtOfAnUnfr
   EXPECT_EQ(Answer(Operation::kDownload), Verdict::kDeny);
 }
 
+TEST_F(LifecycleTest, AnEndOfServiceThatIsOverWhenToldIsInNoDoubtBesideAnotherTime) {
+  node_.Send(OpenAccount{"u7"});
+  node_.Send(GiveNotice{"u7", At("2026-05-01T00:00:00+08:00")}, Role::kLegal, At("2026-03-01T20:00:00+08:00"));
+  node_.now().clock_error = absl::nullopt;
+  node_.MoveTo("2026-03-02T10:00:00+08:00");
+  node_.Send(SetServiceEnd{"u7", At("2026-03-02T10:00:00+08:00")}, Role::kBilling, At("2026-03-02T09:59:59+08:00"));
+  EXPECT_EQ(node_.State("u7"), AccountState::kRetention);
+  EXPECT_EQ(node_.Check(Ask(Operation::kDownload, "u7", "", "")).reason, Reason::kAgreementEnded);
+}
+
 TEST_F(LifecycleTest, AnUnfreezeThatArrivesEndsTheDoubtOfOneDatedAhead) {
   node_.Send(Freeze{"u1"});
   node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-01T20:00:00+08:00"));
