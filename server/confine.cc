@@ -76,13 +76,16 @@ absl::Status DropCapabilities() {
   for (const int capability : {CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_NET_BIND_SERVICE}) {
     kept |= uint64_t{1} << capability;
   }
+  // Whoever runs as nobody has nothing to give up, and perhaps may not call capset at all: the systemd unit forbids it.
+  bool has_more = false;
   for (int word = 0; word < _LINUX_CAPABILITY_U32S_3; ++word) {
     const auto mask = static_cast<uint32_t>(kept >> (32 * word));
+    has_more |= ((held[word].effective | held[word].permitted) & ~mask) != 0 || held[word].inheritable != 0;
     held[word].effective &= mask;
     held[word].permitted &= mask;
     held[word].inheritable = 0;
   }
-  if (syscall(SYS_capset, &header, held) != 0) return absl::ErrnoToStatus(errno, "giving up capabilities");
+  if (has_more && syscall(SYS_capset, &header, held) != 0) return absl::ErrnoToStatus(errno, "giving up capabilities");
   return absl::OkStatus();
 }
 
