@@ -342,7 +342,7 @@ class Life {
     if (!forced_ && (reclaimable_ || InArrearsRetention())) {
       return Refused(absl::StrCat(
           "unfreeze: effective at ", ChinaTimeText(now_), ", after the window of 7.2.2 closed at ",
-          ChinaTimeText(reclaimable_ ? deadline_ : GraceEnd()), "; only reinstate brings the account back"));
+          ChinaTimeText(reclaimable_ ? *deadline_ : GraceEnd()), "; only reinstate brings the account back"));
     }
     freeze_.reset();
     reclaimable_ = false;
@@ -352,7 +352,7 @@ class Life {
     if (!change.end) return Refused("set_service_end.end: want a time, got none");
     if (reclaimable_ && !forced_) {
       return Refused(absl::StrCat("set_service_end: effective at ", ChinaTimeText(now_),
-                                  ", after the window closed at ", ChinaTimeText(deadline_),
+                                  ", after the window closed at ", ChinaTimeText(*deadline_),
                                   "; only reinstate brings the account back"));
     }
     if (service_end_ && service_end_->at == *change.end) return Unchanged();
@@ -448,7 +448,8 @@ class Life {
   std::vector<Ended> terminations_;
   bool reclaimable_ = false, reclaimed_ = false;
   TerminationCause cause_ = TerminationCause::kUnspecified;
-  absl::Time deadline_, announce_at_;
+  OptionalTime deadline_;  // of the clock that led to RECLAIMABLE, if one ever did
+  absl::Time announce_at_;
 };
 
 bool IsAhead(const StampedEvent& fact) { return *fact.event.effective_at > fact.arrived_at; }

@@ -316,6 +316,19 @@ TEST_F(LifecycleTest, AnUnfreezeDatedAheadEndsAFreezeThatArrivesAfterIt) {
   EXPECT_EQ(node_.State("u1"), AccountState::kActive);
 }
 
+TEST_F(LifecycleTest, WhatIsErasedThoughNoWindowEndedHasNoDeadline) {
+  node_.Send(Freeze{"u1"});
+  node_.MoveTo("2026-04-02T10:00:00+08:00");
+  EXPECT_FALSE(node_.Announce().empty());
+  EXPECT_EQ(node_.Send(ConfirmReclaimed{"u1"}, Role::kStorage, At("2026-04-03T09:00:00+08:00")).outcome,
+            Outcome::kApplied);
+  // Billing had it unfrozen in time, and says so late.
+  EXPECT_EQ(node_.Send(Unfreeze{"u1"}, Role::kBilling, At("2026-03-20T10:00:00+08:00")).outcome, Outcome::kApplied);
+  node_.MoveTo("2026-04-03T10:00:00+08:00");
+  EXPECT_EQ(node_.State("u1"), AccountState::kReclaimed);
+  EXPECT_FALSE(Deadline().has_value());
+}
+
 TEST_F(LifecycleTest, RetentionOfACumulativeFreezeIsLeftOnlyByReinstating) {
   node_.Send(SetParameter{Level::kWebPage, "", "retention.cumulative", "on", absl::nullopt, absl::nullopt});
   node_.Send(Freeze{"u1"});
