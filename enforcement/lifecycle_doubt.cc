@@ -136,7 +136,6 @@ Timeline WithDoubts(Timeline timeline, const std::vector<absl::Time>& written, c
         });
     if (says_more) out = std::move(with_group);
   }
-  copy_until(absl::InfiniteFuture());
   while (next < timeline.segments.size()) out.segments.push_back(timeline.segments[next++]);
   return out;
 }

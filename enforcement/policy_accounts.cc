@@ -242,17 +242,22 @@ const std::set<std::string>& Policy::HostsBelow(const std::string& wildcard) con
 std::vector<Announcement> Policy::DueAnnouncements(const Moment& now) {
   std::vector<Announcement> due;
   const int64_t wall_ns = absl::ToUnixNanos(now.wall);
-  // What has ended at a time that was written beforehand.
+  // Those that are RECLAIMABLE, each once: an account may be due for more than one cause. What has ended at a time that
+  // was written beforehand is due no more.
+  absl::flat_hash_map<absl::string_view, Segment> reclaimable;
   for (auto it = records_->due.begin(); it != records_->due.end() && it->first <= wall_ns;) {
     const absl::string_view name = records_->names.At(it->second);
     const absl::optional<Account> account = FindAccount(name);
     const Segment* segment = account ? account->timeline.At(now.wall) : nullptr;
     const bool over = segment == nullptr || segment->state != AccountState::kReclaimable;
-    records_->recheck_announced |= over && IsAnnounced(name);
+    if (over) {
+      records_->recheck_announced |= IsAnnounced(name);
+    } else {
+      reclaimable.emplace(name, *segment);
+    }
     it = over ? records_->due.erase(it) : std::next(it);
   }
-  const bool some_due =
-      !records_->due.empty() && records_->due.begin()->first <= wall_ns && now.clock_error.has_value();
+  const bool some_due = !reclaimable.empty() && now.clock_error.has_value();
   const bool recheck = !records_->announced.empty() && (records_->recheck_announced || !evidence_.empty());
   records_->recheck_announced = false;
   if (!some_due && !recheck) return due;
@@ -279,18 +284,13 @@ std::vector<Announcement> Policy::DueAnnouncements(const Moment& now) {
     }
   }
   if (some_due) {
-    absl::flat_hash_set<NamePool::Place> looked_at;  // an account may be due for more than one cause
-    for (auto it = records_->due.begin(); it != records_->due.end() && it->first <= wall_ns; ++it) {
-      if (!looked_at.insert(it->second).second) continue;
-      const absl::string_view name = records_->names.At(it->second);
-      const absl::optional<Account> account = FindAccount(name);
-      const Segment* segment = account->timeline.At(now.wall);
-      if (segment->payment_pending || !segment->announce_at || *segment->announce_at > now.wall ||
-          held.contains(name) || IsAnnounced(name)) {
+    for (const auto& [name, segment] : reclaimable) {
+      if (segment.payment_pending || !segment.announce_at || *segment.announce_at > now.wall || held.contains(name) ||
+          IsAnnounced(name)) {
         continue;
       }
-      announce(AnnouncementKind::kReclaimable, name, *segment,
-               absl::StrCat("the window closed at ", ChinaTimeText(*segment->deadline),
+      announce(AnnouncementKind::kReclaimable, name, segment,
+               absl::StrCat("the window closed at ", ChinaTimeText(*segment.deadline),
                             "; confirm with billing before anything is erased"));
     }
   }
