@@ -143,14 +143,7 @@ class Snapshot {
                                                         format, ", this program knows ", kStoreFormat,
                                                         "); use that version"));
     }
-    const std::pair<const char*, MDB_dbi*> tables[] = {{"entities", &tables_.entities},
-                                                       {"log", &tables_.log},
-                                                       {"seen", &tables_.seen},
-                                                       {"sequences", &tables_.sequences},
-                                                       {"announcements", &tables_.announcements}};
-    for (const auto& [name, table] : tables) {
-      if (error == 0) error = mdb_dbi_open(transaction_, name, 0, table);
-    }
+    if (error == 0) error = OpenPolicyTables(transaction_, 0, &tables_);
     if (error == MDB_NOTFOUND || (error == 0 && format == 0)) {
       return absl::DataLossError(
           absl::StrCat("store ", path_, ": data.mdb is an LMDB environment, but no store of this program"));

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "enforcement/names.h"
@@ -149,14 +148,7 @@ absl::Status StoreEnvironment::OpenTables() {
     if (error == 0) error = mdb_dbi_open(transaction, "flagged", 0, &tables_.flagged);
     flags_known = error == 0 && AdoptHashSecret(secret);
   }
-  const std::pair<const char*, MDB_dbi*> tables[] = {{"entities", &tables_.entities},
-                                                     {"log", &tables_.log},
-                                                     {"seen", &tables_.seen},
-                                                     {"sequences", &tables_.sequences},
-                                                     {"announcements", &tables_.announcements}};
-  for (const auto& [name, table] : tables) {
-    if (error == 0) error = mdb_dbi_open(transaction, name, 0, table);
-  }
+  if (error == 0) error = OpenPolicyTables(transaction, 0, &tables_);
   if (error != 0) {
     mdb_txn_abort(transaction);
     if (error != MDB_NOTFOUND) return Error(error, "opening its tables");
@@ -195,14 +187,9 @@ absl::Status StoreEnvironment::CreateTables() {
   if (const int error = mdb_txn_begin(environment_, nullptr, 0, &transaction); error != 0) {
     return Error(error, "beginning to write");
   }
-  int error = 0;
-  const std::pair<const char*, MDB_dbi*> tables[] = {
-      {"meta", &tables_.meta},      {"entities", &tables_.entities},   {"log", &tables_.log},
-      {"seen", &tables_.seen},      {"sequences", &tables_.sequences}, {"announcements", &tables_.announcements},
-      {"flagged", &tables_.flagged}};
-  for (const auto& [name, table] : tables) {
-    if (error == 0) error = mdb_dbi_open(transaction, name, MDB_CREATE, table);
-  }
+  int error = mdb_dbi_open(transaction, "meta", MDB_CREATE, &tables_.meta);
+  if (error == 0) error = OpenPolicyTables(transaction, MDB_CREATE, &tables_);
+  if (error == 0) error = mdb_dbi_open(transaction, "flagged", MDB_CREATE, &tables_.flagged);
   if (error == 0) error = LmdbTable(transaction, tables_.meta).Put(kMetaFormat, BigEndian(kStoreFormat));
   if (error == 0) error = LmdbTable(transaction, tables_.meta).Put(kMetaSubjectSecret, HashSecret());
   if (error != 0) {

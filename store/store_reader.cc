@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,19 @@
 #include "store/flag_index.h"
 
 namespace sluice {
+
+int OpenPolicyTables(MDB_txn* transaction, unsigned flags, Tables* tables) {
+  const std::pair<const char*, MDB_dbi*> named[] = {{"entities", &tables->entities},
+                                                    {"log", &tables->log},
+                                                    {"seen", &tables->seen},
+                                                    {"sequences", &tables->sequences},
+                                                    {"announcements", &tables->announcements}};
+  for (const auto& [name, table] : named) {
+    if (const int error = mdb_dbi_open(transaction, name, flags, table); error != 0) return error;
+  }
+  return 0;
+}
+
 namespace {
 
 // Splits what NameOf(first, second) joined.

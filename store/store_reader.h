@@ -22,6 +22,9 @@ struct Tables {
   MDB_dbi entities = 0, log = 0, seen = 0, sequences = 0, announcements = 0, flagged = 0, meta = 0;
 };
 
+// Opens those that every format has beside `meta`; `flags` as for mdb_dbi_open. Returns an error of LMDB, 0 for none.
+int OpenPolicyTables(MDB_txn* transaction, unsigned flags, Tables* tables);
+
 // Names in `meta`. Values are eight bytes, big-endian; times are nanoseconds since the Unix epoch.
 inline constexpr absl::string_view kMetaFormat = "format";
 inline constexpr absl::string_view kMetaRevision = "revision";
