@@ -12,12 +12,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/commands.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/translate.h"
 #include "sluice/v1/admin.grpc.pb.h"
 #include "sluice/v1/check.grpc.pb.h"
+#include "tests/client/run_words.h"
 
 namespace sluice {
 namespace {
@@ -125,11 +125,6 @@ class FakeAdmin final : public v1::PolicyAdmin::Service {
   grpc::Status export_status, import_status;
 };
 
-struct Ran {
-  int code = -1;
-  std::string out, err;
-};
-
 class ServerCommandsTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -149,15 +144,8 @@ class ServerCommandsTest : public testing::Test {
   }
 
   Ran Sluicectl(std::vector<std::string> words) {
-    words.insert(words.begin(), {"sluicectl", "--server", address_, "--check-server", address_});
-    std::vector<const char*> argv;
-    for (const std::string& word : words) argv.push_back(word.c_str());
-    std::ostringstream out, err;
-    Ran ran;
-    ran.code = RunCommandLine(static_cast<int>(argv.size()), argv.data(), out, err);
-    ran.out = out.str();
-    ran.err = err.str();
-    return ran;
+    words.insert(words.begin(), {"--server", address_, "--check-server", address_});
+    return RunWords(std::move(words));
   }
   std::string PolicyFile(const std::string& text) {
     std::ofstream(base_ + ".yaml") << text;
