@@ -15,11 +15,14 @@ namespace sluice::bench {
 
 struct Answer {
   uint32_t slot = 0;  // of Caller::Call
-  std::string wrong;  // "" = the call was answered, and as it must be
+  std::string wrong;  // "" = the call was answered, and as it must be; or it was shed
+  bool shed = false;  // the server said that it is overloaded, in the way in which it must say so
 };
 
 // Looks at the answer to call `call`; "" where it is as it must be, else what is wrong.
 using AnswerCheck = std::function<std::string(size_t call, absl::string_view answer)>;
+// Whether the answer says that the server is overloaded, and nothing else.
+using ShedCheck = std::function<bool(absl::string_view answer)>;
 
 class Caller {
  public:

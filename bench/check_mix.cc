@@ -24,6 +24,16 @@ std::string RequestOf(const Question& question, size_t id) {
   return bytes;
 }
 
+bool ReadVerdict(absl::string_view answer, uint64_t* verdict, uint64_t* reason) {
+  WireReader fields(answer);
+  while (fields.Next()) {
+    if (fields.type() != WireReader::Type::kVarint) continue;
+    if (fields.number() == 2) *verdict = fields.varint();
+    if (fields.number() == 3) *reason = fields.varint();
+  }
+  return fields.ok();
+}
+
 }  // namespace
 
 std::vector<MixedCheck> MakeCheckMix(const Sizes& sizes, size_t count) {
@@ -44,16 +54,16 @@ std::vector<MixedCheck> MakeCheckMix(const Sizes& sizes, size_t count) {
 
 std::string WhatIsWrong(const MixedCheck& check, absl::string_view answer) {
   uint64_t verdict = 0, reason = 0;
-  WireReader fields(answer);
-  while (fields.Next()) {
-    if (fields.type() != WireReader::Type::kVarint) continue;
-    if (fields.number() == 2) verdict = fields.varint();
-    if (fields.number() == 3) reason = fields.varint();
-  }
-  if (!fields.ok()) return "an answer that is no CheckResponse";
+  if (!ReadVerdict(answer, &verdict, &reason)) return "an answer that is no CheckResponse";
   if (verdict == static_cast<uint64_t>(check.verdict) && reason == static_cast<uint64_t>(check.reason)) return {};
   return absl::StrCat("wanted verdict ", static_cast<int>(check.verdict), " for reason ",
                       static_cast<int>(check.reason), ", got ", verdict, " for ", reason);
+}
+
+bool IsShed(absl::string_view answer) {
+  uint64_t verdict = 0, reason = 0;
+  return ReadVerdict(answer, &verdict, &reason) && verdict == static_cast<uint64_t>(Verdict::kDeny) &&
+         reason == static_cast<uint64_t>(Reason::kOverloaded);
 }
 
 std::string WhatIsWrongOfBatch(const std::vector<MixedCheck>& mix, size_t first, size_t count,

@@ -28,6 +28,9 @@ std::string WhatIsWrong(const MixedCheck& check, absl::string_view answer);
 std::string WhatIsWrongOfBatch(const std::vector<MixedCheck>& mix, size_t first, size_t count,
                                absl::string_view answer);
 
+// Whether `answer` is a CheckResponse that denies because the node is overloaded, whatever was asked.
+bool IsShed(absl::string_view answer);
+
 }  // namespace sluice::bench
 
 #endif  // SLUICE_BENCH_CHECK_MIX_H_

@@ -146,6 +146,18 @@ int64_t ChildProcess::ResidentBytes() const {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
+int64_t ChildProcess::PeakResidentBytes() const {
+  std::ifstream file(absl::StrCat("/proc/", pid_, "/status"));
+  std::string word;
+  while (file >> word) {
+    int64_t kilobytes = 0;
+    if (word == "VmHWM:" && file >> kilobytes) return kilobytes << 10;
+  }
+  return 0;
+}
+
+void ChildProcess::ForgetPeak() const { std::ofstream(absl::StrCat("/proc/", pid_, "/clear_refs")) << "5"; }
+
 void ChildProcess::ServeUntilToldToStop() {
   char byte = '\n';
   if (write(STDOUT_FILENO, &byte, 1) != 1) return;

@@ -40,6 +40,9 @@ class ChildProcess {
   pid_t pid() const { return pid_; }
   // Its resident memory now, in bytes.
   int64_t ResidentBytes() const;
+  // The most that it was since ForgetPeak(), which is a best effort; before that, since the start.
+  int64_t PeakResidentBytes() const;
+  void ForgetPeak() const;
 
   // In the child: says that it is ready, and blocks until the parent is done with it.
   static void ServeUntilToldToStop();

@@ -47,6 +47,7 @@ void Http2Caller::Call(size_t call, uint32_t slot, std::string* out) {
   stream.slot = slot;
   stream.call = call;
   stream.answered = false;
+  stream.shed = false;
   calls_->Append(call, next_id_, next_id_ == 1, out);
   next_id_ += 2;
   send_window_ -= bytes;
@@ -135,7 +136,8 @@ void Http2Caller::OnData(Stream* stream, absl::string_view payload) {
     stream->wrong = "wanted one message, as it is";
   } else {
     stream->answered = true;
-    stream->wrong = calls_->WhatIsWrong(stream->call, payload.substr(kPrefix));
+    stream->shed = calls_->IsShed(payload.substr(kPrefix));
+    if (!stream->shed) stream->wrong = calls_->WhatIsWrong(stream->call, payload.substr(kPrefix));
   }
   stream->partial.clear();
 }
@@ -175,7 +177,7 @@ void Http2Caller::OnSettings(const FrameHeader& frame, absl::string_view payload
 }
 
 void Http2Caller::Close(Stream* stream, std::vector<Answer>* answers) {
-  answers->push_back({stream->slot, std::move(stream->wrong)});
+  answers->push_back({stream->slot, std::move(stream->wrong), stream->shed});
   stream->open = false;
   stream->wrong.clear();
   stream->partial.clear();

@@ -20,14 +20,16 @@ namespace sluice::bench {
 // Calls to one method, ready to be sent. Shared by the connections that send them.
 class Http2Calls {
  public:
-  // `timeout`: of grpc-timeout, "" = none. It is a literal in each block, as it is where a library sends it.
+  // `timeout`: of grpc-timeout, "" = none. It is a literal in each block, as it is where a library sends it. `shed`: is
+  // asked of each answer first; empty = none may be.
   Http2Calls(absl::string_view path, absl::string_view timeout, const std::vector<std::string>& messages,
-             AnswerCheck check);
+             AnswerCheck check, ShedCheck shed = nullptr);
 
   size_t size() const { return calls_.size(); }
   // Appends call `call`, from the start again after the last one, as stream `id`. `first`: of its connection.
   void Append(size_t call, uint32_t id, bool first, std::string* out) const;
   size_t message_bytes(size_t call) const { return calls_[call % calls_.size()].data_bytes; }
+  bool IsShed(absl::string_view answer) const { return shed_ != nullptr && shed_(answer); }
   std::string WhatIsWrong(size_t call, absl::string_view answer) const { return check_(call % calls_.size(), answer); }
 
  private:
@@ -40,6 +42,7 @@ class Http2Calls {
   size_t headers_bytes_ = 0;   // of the HEADERS frame in `frames`
   std::vector<Prepared> calls_;
   const AnswerCheck check_;
+  const ShedCheck shed_;
 };
 
 // What a header block of an answer says.
@@ -84,6 +87,7 @@ class Http2Caller final : public Caller {
     uint32_t id = 0, slot = 0;
     size_t call = 0;
     bool answered = false;  // its one message came
+    bool shed = false;      // and said that the server is overloaded
     std::string partial;    // of a message that did not come in one frame
     std::string wrong;
   };

@@ -41,8 +41,8 @@ bool IsOfReferences(absl::string_view block) {
 }  // namespace
 
 Http2Calls::Http2Calls(absl::string_view path, absl::string_view timeout, const std::vector<std::string>& messages,
-                       AnswerCheck check)
-    : check_(std::move(check)) {
+                       AnswerCheck check, ShedCheck shed)
+    : check_(std::move(check)), shed_(std::move(shed)) {
   // What grpc 1.51 for C++ sends.
   const std::pair<absl::string_view, absl::string_view> fields[] = {
       {":path", path},

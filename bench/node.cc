@@ -6,11 +6,6 @@
 #include "absl/time/clock.h"
 
 namespace sluice::bench {
-namespace {
-
-constexpr absl::Duration kShedAfter = absl::Seconds(1);  // sluiced's default
-
-}  // namespace
 
 Node::Node(const Sizes& sizes)
     : fixture_(sizes, absl::Now()),
@@ -24,7 +19,8 @@ Node::Node(const Sizes& sizes)
   readiness_.SetHasPolicy(true);
 }
 
-absl::StatusOr<std::unique_ptr<Node>> Node::Create(const Sizes& sizes, const std::string& log_folder) {
+absl::StatusOr<std::unique_ptr<Node>> Node::Create(const Sizes& sizes, const std::string& log_folder,
+                                                   absl::Duration shed_after) {
   std::unique_ptr<Node> node(new Node(sizes));
   DecisionLog::Options options;
   options.folder = log_folder;
@@ -38,7 +34,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Create(const Sizes& sizes, const std
                                      std::move(observers));
   };
   node->checker_ = watched_by({&node->metrics_, node->log_.get(), &node->top_});
-  node->checker_->SetShedAfter(kShedAfter);
+  node->checker_->SetShedAfter(shed_after);
   node->bare_checker_ = watched_by({});
   return node;
 }

@@ -22,8 +22,9 @@ namespace sluice::bench {
 class Node {
  public:
   // Over a policy of `sizes` with three default request limits (account, bucket, address). The decision log goes to
-  // `log_folder`. REQUIRES: Validate(sizes).
-  static absl::StatusOr<std::unique_ptr<Node>> Create(const Sizes& sizes, const std::string& log_folder);
+  // `log_folder`. `shed_after`: of the watched checker, by default sluiced's own. REQUIRES: Validate(sizes).
+  static absl::StatusOr<std::unique_ptr<Node>> Create(const Sizes& sizes, const std::string& log_folder,
+                                                      absl::Duration shed_after = absl::Seconds(1));
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 

@@ -22,6 +22,14 @@ constexpr int kEventsMax = 128;
 constexpr size_t kScratchBytes = size_t{512} << 10;
 // An answer that takes longer than this is a lost one.
 constexpr int64_t kPatienceNs = 10'000'000'000;
+// So many calls one after the other go to one connection, in one write where they are due together; as from a gateway
+// that has many requests at once. One write a call would be what a core cannot do five times as often as another
+// checks.
+constexpr size_t kRun = 16;
+// What a connection keeps here at most while its socket takes no more.
+constexpr size_t kOutBytesMax = size_t{16} << 10;
+// Answers are read at least after so many calls.
+constexpr int kCallsATurnMax = 4096;
 // Shorter than this the kernel would oversleep.
 constexpr int64_t kSpinNs = 200'000;
 
@@ -95,14 +103,14 @@ WireLoad::WireLoad(int epoll) : epoll_(epoll), scratch_(kScratchBytes), random_(
 
 WireLoad::~WireLoad() { close(epoll_); }
 
-void WireLoad::Start(Connection* connection, int64_t since_ns) {
+void WireLoad::Start(Connection* connection, int64_t since_ns, size_t offered) {
   if (free_slots_.empty()) {
     free_slots_.push_back(static_cast<uint32_t>(slots_.size()));
     slots_.emplace_back();
   }
   const uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
-  slots_[slot] = {since_ns, connection};
+  slots_[slot] = {since_ns, connection, offered};
   connection->caller->Call(next_call_++, slot, &connection->out);
   ++under_way_;
 }
@@ -128,10 +136,18 @@ bool WireLoad::Read(Connection* connection) {
   if (taken < size || before > 0) connection->unread.assign(scratch_.data() + taken, size - taken);
   now_ns_ = NowNs();
   for (Answer& answer : answers_) {
-    const int64_t latency = now_ns_ - slots_[answer.slot].since_ns;
-    latencies_ns_.push_back(static_cast<uint32_t>(std::clamp<int64_t>(latency, 0, UINT32_MAX)));
+    const Slot& slot = slots_[answer.slot];
+    const int64_t latency = now_ns_ - slot.since_ns;
+    if (offered_ != nullptr) {
+      OfferedCall& call = (*offered_)[slot.offered];
+      call.latency_ns = latency;
+      call.end = answer.shed ? CallEnd::kShed : answer.wrong.empty() ? CallEnd::kDecided : CallEnd::kWrong;
+    } else {
+      latencies_ns_.push_back(static_cast<uint32_t>(std::clamp<int64_t>(latency, 0, UINT32_MAX)));
+    }
     free_slots_.push_back(answer.slot);
     ++result_.calls;
+    if (answer.shed) ++result_.shed;
     if (!answer.wrong.empty() && result_.wrong++ == 0) result_.what = std::move(answer.wrong);
   }
   connection->answered = static_cast<int>(answers_.size());
@@ -264,6 +280,69 @@ LoadResult WireLoad::Offer(double calls_per_second, absl::Duration lasts, bool s
             });
   }
   return End(begin);
+}
+
+void WireLoad::StartIfItFits(size_t offered, Connection* connection) {
+  OfferedCall& call = (*offered_)[offered];
+  if (connection->waits_to_write || connection->out.size() > kOutBytesMax) {
+    call.end = CallEnd::kNoSocket;
+  } else if (!connection->caller->MayCall()) {
+    call.end = CallEnd::kNoStream;
+  } else {
+    call.late_ns = now_ns_ - begin_ns_ - call.due_ns;
+    Start(connection, begin_ns_ + call.due_ns, offered);
+  }
+}
+
+OfferedLoad WireLoad::OfferWhatFits(const std::vector<Stretch>& stretches, bool spin) {
+  OfferedLoad load;
+  double expected = 0;
+  for (const Stretch& stretch : stretches) expected += stretch.calls_per_second * absl::ToDoubleSeconds(stretch.lasts);
+  load.calls.reserve(static_cast<size_t>(expected * 1.05) + 1000);  // growing it would be a pause
+  offered_ = &load.calls;
+  Begin();
+  begin_ns_ = now_ns_;
+  size_t stretch = 0;
+  double stretch_end = absl::ToDoubleNanoseconds(stretches[0].lasts);
+  double due = 0;  // since the beginning
+  const auto next_due = [&] {
+    while (stretch < stretches.size()) {
+      due += std::exponential_distribution<double>(stretches[stretch].calls_per_second / 1e9)(random_);
+      if (due < stretch_end) return;
+      due = stretch_end;
+      if (++stretch < stretches.size()) stretch_end += absl::ToDoubleNanoseconds(stretches[stretch].lasts);
+    }
+  };
+  next_due();
+  std::vector<Connection*> written;
+  int64_t last = now_ns_;
+  bool sound = true;
+  while (sound) {
+    now_ns_ = NowNs();
+    written.clear();
+    for (int i = 0; i < kCallsATurnMax && stretch < stretches.size() && due <= static_cast<double>(now_ns_ - begin_ns_);
+         ++i) {
+      Connection* const connection = connections_[load.calls.size() / kRun % connections_.size()].get();
+      load.calls.push_back({.due_ns = static_cast<int64_t>(due)});
+      StartIfItFits(load.calls.size() - 1, connection);
+      if (written.empty() || written.back() != connection) written.push_back(connection);
+      next_due();
+    }
+    for (Connection* const connection : written) {
+      if (!connection->waits_to_write && !connection->out.empty()) sound = sound && Write(connection);
+    }
+    const bool over = stretch == stretches.size();
+    if (over && under_way_ == 0) break;
+    if (now_ns_ - last > kPatienceNs) break;
+    int64_t patience = over ? kPatienceNs : static_cast<int64_t>(due) - (NowNs() - begin_ns_);
+    if (spin && patience < kSpinNs) patience = 0;
+    sound = sound && Turn(std::max<int64_t>(patience, 0), [&](Connection* connection) {
+              if (connection->answered > 0) last = now_ns_;
+            });
+  }
+  load.what = End(begin_ns_).what;
+  offered_ = nullptr;
+  return load;
 }
 
 }  // namespace sluice::bench

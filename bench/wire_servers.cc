@@ -88,6 +88,15 @@ absl::Status ServeNode(const std::string& folder, const Sizes& sizes) {
   return absl::OkStatus();
 }
 
+absl::Status ServeOwn(const std::string& folder, const Sizes& sizes, absl::Duration shed_after) {
+  const absl::StatusOr<std::unique_ptr<Node>> node = Node::Create(sizes, folder + "/decisions", shed_after);
+  if (!node.ok()) return node.status();
+  OwnListener own((*node)->checker());
+  if (absl::Status status = own.Start(folder + "/own.sock"); !status.ok()) return status;
+  ChildProcess::ServeUntilToldToStop();
+  return absl::OkStatus();
+}
+
 absl::Status ServePingPong(const std::string& socket_path, size_t request_bytes, size_t answer_bytes) {
   sockaddr_un name = {};
   name.sun_family = AF_UNIX;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "bench/fixture.h"
 
 namespace sluice::bench {
@@ -14,6 +15,9 @@ namespace sluice::bench {
 // bare.sock the same but watched by nobody, grpc.sock by gRPC C++ with one completion queue. Returns when the parent is
 // done.
 absl::Status ServeNode(const std::string& folder, const Sizes& sizes);
+
+// The first of these alone, which sheds checks that may have waited for longer than `shed_after`.
+absl::Status ServeOwn(const std::string& folder, const Sizes& sizes, absl::Duration shed_after);
 
 // Answers every `request_bytes` on a connection with `answer_bytes`: blocking reads and writes, one connection at a
 // time, nothing else. Returns when the parent is done.
