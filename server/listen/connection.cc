@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +22,12 @@ constexpr absl::Duration kUnsentPatience = absl::Seconds(30);
 // How long, and how much, a peer may still send after the end was told.
 constexpr absl::Duration kLingerMax = absl::Seconds(2);
 constexpr size_t kDiscardedMax = size_t{4} << 20;
+
+// How much can be read from `fd` at once.
+size_t BytesLeft(int fd) {
+  int bytes = 0;
+  return ioctl(fd, FIONREAD, &bytes) == 0 ? static_cast<size_t>(std::max(0, bytes)) : 0;
+}
 
 bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
@@ -56,13 +63,17 @@ void Connection::Recognise(absl::string_view front, MonotonicTime now) {
   if (draining_) session_->Drain(now);
 }
 
-bool Connection::OnReadable(absl::Span<char> scratch, MonotonicTime now) {
+bool Connection::OnReadable(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now) {
   if (lingering_) return Discard(scratch);
   if (peer_done_) return Send(now);
   const size_t before = unread_.size();
   if (before > 0) memcpy(scratch.data(), unread_.data(), before);
+  const MonotonicTime read_at = CoarseNow();
   const ssize_t got = recv(fd_, scratch.data() + before, scratch.size() - before, 0);
   if (got < 0) return WouldBlock();
+  SetArrivedSince(waiting_.since(arrived_since));
+  const size_t room = scratch.size() - before - static_cast<size_t>(got);
+  waiting_.OnRead(static_cast<size_t>(got), room > 0 ? 0 : BytesLeft(fd_), arrived_since, read_at);
   if (got == 0) {  // the peer sends nothing more, and may still take what it asked for
     peer_done_ = true;
     return Send(now);

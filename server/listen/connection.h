@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "server/listen/router.h"
 #include "server/listen/session.h"
+#include "server/listen/waiting.h"
 
 namespace sluice {
 
@@ -24,8 +25,10 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   // Each does what can be done without waiting, and returns whether the connection goes on; else it is to be destroyed.
-  // `scratch` is memory for what is read, of kScratchBytes; connections of a thread share it.
-  bool OnReadable(absl::Span<char> scratch, MonotonicTime now);
+  // `scratch` is memory for what is read, of kScratchBytes; connections of a thread share it. `arrived_since`: nothing
+  // that waits in any socket of the thread arrived before; what is known of this one is set as ArrivedSince() of the
+  // thread.
+  bool OnReadable(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now);
   bool OnWritable(MonotonicTime now);
   bool Tick(MonotonicTime now);
   bool OnWatchedChanged(MonotonicTime now);
@@ -54,6 +57,7 @@ class Connection {
   const SessionLimits* const limits_;
   WireCounts* const counts_;
   std::unique_ptr<Session> session_;
+  SocketWaiting waiting_;
   std::string unread_;   // the front of what did not come whole
   size_t sent_ = 0;      // of session_->out()
   MonotonicTime since_;  // accepted; or the peer last took something; or the end began

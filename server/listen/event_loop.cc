@@ -15,7 +15,7 @@ namespace sluice {
 namespace {
 
 constexpr absl::Duration kTick = absl::Seconds(1);
-constexpr int kEventsMax = 256;
+constexpr size_t kEventsMin = 256;
 constexpr int64_t kLongTurnNs = 2'000'000;
 
 }  // namespace
@@ -115,20 +115,23 @@ void EventLoop::Join() {
 }
 
 void EventLoop::Run() {
-  epoll_event events[kEventsMax];
+  std::vector<epoll_event> events(kEventsMin);
   ticked_ = fine_ticked_ = MonotonicNow();
   Waiting waiting;
   int count = 0;
   for (MonotonicTime now = ticked_; !draining_ || (!connections_.empty() && now < deadline_);) {
-    // After a short turn that left nothing behind nobody has waited to speak of, and the second call is spared.
-    const bool behind = count == kEventsMax || MonotonicNow().ns - now.ns > kLongTurnNs;
-    count = behind ? epoll_wait(epoll_, events, kEventsMax, 0) : 0;
+    // Room for all of them, with the eventfd and what is watched: of a look that shows a part of what is ready it is
+    // not known what the rest has waited.
+    if (events.size() < connections_.size() + 2) events.resize(2 * connections_.size());
+    const auto room = static_cast<int>(events.size());
+    // After a short turn nobody has waited to speak of, and the second call is spared.
+    const bool behind = MonotonicNow().ns - now.ns > kLongTurnNs;
+    count = behind ? epoll_wait(epoll_, events.data(), room, 0) : 0;
     const bool slept = count == 0;
-    if (slept) count = epoll_wait(epoll_, events, kEventsMax, PatienceMs(now));
+    if (slept) count = epoll_wait(epoll_, events.data(), room, PatienceMs(now));
     now = MonotonicNow();
-    waiting.OnWork(slept, count < kEventsMax, now);
-    SetArrivedSince(waiting.since());
-    for (int i = 0; i < count; ++i) {
+    waiting.OnWork(slept, now);
+    for (size_t i = 0; i < static_cast<size_t>(std::max(0, count)); ++i) {
       void* const data = events[i].data.ptr;
       if (data == nullptr) {
         TakeTasks(now);
@@ -141,7 +144,7 @@ void EventLoop::Run() {
         // An error is met by the read or the write.
         if ((events[i].events & EPOLLOUT) != 0) goes_on = connection->OnWritable(now);
         if (goes_on && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
-          goes_on = connection->OnReadable(absl::MakeSpan(scratch_), now);
+          goes_on = connection->OnReadable(absl::MakeSpan(scratch_), waiting.since(), now);
         }
         fine_ |= connection->has_deadlines();
         Settle(connection, goes_on);

@@ -3,11 +3,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -28,37 +32,54 @@ constexpr int64_t kMs = 1'000'000;
 
 TEST(WaitingTest, WhatAThreadThatSleptFindsHasNotWaited) {
   Waiting waiting;
-  waiting.OnWork(/*slept=*/true, /*all=*/true, MonotonicTime{150 * kMs});
+  waiting.OnWork(/*slept=*/true, MonotonicTime{150 * kMs});
   EXPECT_EQ(waiting.since().ns, 150 * kMs);
-  waiting.OnWork(/*slept=*/true, /*all=*/true, MonotonicTime{900 * kMs});
+  waiting.OnWork(/*slept=*/true, MonotonicTime{900 * kMs});
   EXPECT_EQ(waiting.since().ns, 900 * kMs);
 }
 
 TEST(WaitingTest, WhatAThreadThatIsBehindFindsMayHaveWaitedSinceItLastLooked) {
   Waiting waiting;
-  waiting.OnWork(/*slept=*/true, /*all=*/true, MonotonicTime{150 * kMs});
+  waiting.OnWork(/*slept=*/true, MonotonicTime{150 * kMs});
   // It worked for 80 ms, and found more at once.
-  waiting.OnWork(/*slept=*/false, /*all=*/true, MonotonicTime{230 * kMs});
+  waiting.OnWork(/*slept=*/false, MonotonicTime{230 * kMs});
   EXPECT_EQ(waiting.since().ns, 150 * kMs);
-  waiting.OnWork(/*slept=*/false, /*all=*/true, MonotonicTime{300 * kMs});
+  waiting.OnWork(/*slept=*/false, MonotonicTime{300 * kMs});
   EXPECT_EQ(waiting.since().ns, 230 * kMs);
   // Caught up.
-  waiting.OnWork(/*slept=*/true, /*all=*/true, MonotonicTime{320 * kMs});
+  waiting.OnWork(/*slept=*/true, MonotonicTime{320 * kMs});
   EXPECT_EQ(waiting.since().ns, 320 * kMs);
 }
 
-TEST(WaitingTest, WhatALookHadNoRoomForWaitsOn) {
-  Waiting waiting;
-  waiting.OnWork(/*slept=*/true, /*all=*/false, MonotonicTime{100 * kMs});
-  for (int64_t turn = 1; turn < 40; ++turn) {
-    waiting.OnWork(/*slept=*/false, /*all=*/false, MonotonicTime{(100 + turn) * kMs});
-    EXPECT_EQ(waiting.since().ns, 100 * kMs);
-  }
-  // The rest of it.
-  waiting.OnWork(/*slept=*/false, /*all=*/true, MonotonicTime{140 * kMs});
-  EXPECT_EQ(waiting.since().ns, 100 * kMs);
-  waiting.OnWork(/*slept=*/false, /*all=*/true, MonotonicTime{141 * kMs});
-  EXPECT_EQ(waiting.since().ns, 140 * kMs);
+TEST(SocketWaitingTest, WhatIsReadArrivedAfterAReadThatLeftNothing) {
+  SocketWaiting waiting;
+  EXPECT_EQ(waiting.since(MonotonicTime{100 * kMs}).ns, 100 * kMs);
+  waiting.OnRead(1000, 0, MonotonicTime{100 * kMs}, MonotonicTime{130 * kMs});
+  // The thread has looked at 100 ms, and came to this socket at 130.
+  EXPECT_EQ(waiting.since(MonotonicTime{100 * kMs}).ns, 130 * kMs);
+  // It has slept since.
+  EXPECT_EQ(waiting.since(MonotonicTime{500 * kMs}).ns, 500 * kMs);
+}
+
+TEST(SocketWaitingTest, WhatAReadLeftWaitsOnWhateverTheThreadKnowsOfOthers) {
+  SocketWaiting waiting;
+  waiting.OnRead(1000, 2500, MonotonicTime{100 * kMs}, MonotonicTime{110 * kMs});
+  EXPECT_EQ(waiting.since(MonotonicTime{200 * kMs}).ns, 100 * kMs);
+  waiting.OnRead(1000, 9000, MonotonicTime{200 * kMs}, MonotonicTime{210 * kMs});
+  EXPECT_EQ(waiting.since(MonotonicTime{300 * kMs}).ns, 100 * kMs);
+  waiting.OnRead(1000, 9000, MonotonicTime{300 * kMs}, MonotonicTime{310 * kMs});
+  EXPECT_EQ(waiting.since(MonotonicTime{400 * kMs}).ns, 100 * kMs);
+  // The last 500 of what was left at 110 ms: the 9,000 behind them have come since.
+  waiting.OnRead(1000, 9000, MonotonicTime{400 * kMs}, MonotonicTime{410 * kMs});
+  EXPECT_EQ(waiting.since(MonotonicTime{500 * kMs}).ns, 110 * kMs);
+  waiting.OnRead(9000, 500, MonotonicTime{500 * kMs}, MonotonicTime{510 * kMs});
+  EXPECT_EQ(waiting.since(MonotonicTime{600 * kMs}).ns, 410 * kMs);
+  waiting.OnRead(500, 0, MonotonicTime{600 * kMs}, MonotonicTime{610 * kMs});
+  EXPECT_EQ(waiting.since(MonotonicTime{600 * kMs}).ns, 610 * kMs);
+}
+
+TEST(SocketWaitingTest, NothingIsKnownWhereTheThreadKnowsNothing) {
+  EXPECT_EQ(SocketWaiting().since(MonotonicTime{0}).ns, 0);
 }
 
 class OverloadTest : public testing::Test {
@@ -198,6 +219,68 @@ TEST(ListenerWaitingTest, ACallThatComesWhileItsThreadIsBusyIsKnownToHaveWaited)
   listener->reset();
   ASSERT_EQ(slow.waited_.size(), 4u);
   EXPECT_GE(slow.waited_[3], absl::Milliseconds(90));
+}
+
+// Says how long what it answers has waited. The first of every so many calls holds the thread until it is let go.
+class Rounds final : public HttpHandler {
+ public:
+  explicit Rounds(size_t calls) : calls_(calls) {}
+  void Answer(const HttpRequest& request, HttpResponse* response) override {
+    response->status = 204;
+    absl::MutexLock lock(&mutex_);
+    waited_.push_back(WaitedAtMost());
+    if (waited_.size() % calls_ != 1) return;
+    const size_t round = waited_.size() / calls_;
+    const auto let_go = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return let_go_ > round; };
+    mutex_.Await(absl::Condition(&let_go));
+  }
+  void AwaitHeld(size_t round) {
+    absl::MutexLock lock(&mutex_);
+    const auto held = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return waited_.size() == round * calls_ + 1; };
+    mutex_.Await(absl::Condition(&held));
+  }
+  void LetGo() {
+    absl::MutexLock lock(&mutex_);
+    ++let_go_;
+  }
+  // At which half of those since call `from` are.
+  absl::Duration MedianSince(size_t from) {
+    absl::MutexLock lock(&mutex_);
+    std::vector<absl::Duration> late(waited_.begin() + static_cast<std::ptrdiff_t>(from), waited_.end());
+    std::nth_element(late.begin(), late.begin() + static_cast<std::ptrdiff_t>(late.size() / 2), late.end());
+    return late[late.size() / 2];
+  }
+
+ private:
+  const size_t calls_;
+  absl::Mutex mutex_;
+  std::vector<absl::Duration> waited_ ABSL_GUARDED_BY(mutex_);
+  size_t let_go_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+TEST(ListenerWaitingTest, WithConnectionsWithoutNumberWaitingEndsWithEachAnswer) {
+  constexpr size_t kCallers = 300, kRounds = 200;
+  const TempFolder folder;
+  Router router;
+  Rounds handler(kCallers);
+  router.AddHttp("/slow", &handler);
+  auto listener = Listener::Start({.address = folder.Socket("s.sock"), .threads = 1}, &router);
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  std::vector<std::unique_ptr<Caller>> callers;
+  while (callers.size() < kCallers) callers.push_back(std::make_unique<Caller>((*listener)->address()));
+  const int64_t began = MonotonicNow().ns;
+  for (const auto& caller : callers) caller->Ask();
+  for (size_t round = 0; round < kRounds; ++round) {
+    handler.AwaitHeld(round);
+    // All are ready when the thread looks again, every time.
+    for (const auto& caller : callers) caller->Ask();
+    handler.LetGo();
+  }
+  handler.AwaitHeld(kRounds);
+  handler.LetGo();
+  const auto lasted = absl::Nanoseconds(MonotonicNow().ns - began);
+  EXPECT_LT(handler.MedianSince(kCallers * kRounds / 2), lasted / 4);
+  listener->reset();
 }
 
 }  // namespace
