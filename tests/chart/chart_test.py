@@ -141,6 +141,7 @@ class ChartTest(unittest.TestCase):
     def test_notes_say_where_to_ask(self):
         for flags, piece in (((), "unix:/run/sluice/check.sock"),
                              (("--set", "check.transport=tcp"), "edge-sluice.storage.svc:9700"),
+                             (("--set", "checkTls.enabled=true,tls.secretName=s"), "edge-sluice-tls.storage.svc:9743"),
                              (("--set", "socket.type=emptyDir"), "nobody outside"),
                              (("--set", "daemonSet.enabled=false"), "the second would not start")):
             with self.subTest(flags):
@@ -162,6 +163,9 @@ class ChartTest(unittest.TestCase):
                              ("podDisruptionBudget.minAvailable=50%", "minAvailable"),
                              ("serviceMonitor.interval=often", "interval"), ("daemonset.enabled=false", "daemonset"),
                              ("config.listen.admin=0.0.0.0:1", "admin"), ("config.store.path=/x", "path"),
+                             ("config.listen.check_tls=0.0.0.0:1024", "check_tls"),
+                             ("config.check_tls.key=/x", "check_tls"), ("checkTls.enabled=true", "secretName"),
+                             ("checkTls.port=443", "port"), ("checkTls.key=../x", "key"),
                              ("config.pack=/x", "pack"), ("networkPolicy.metricsFrom[0].pod=x", "pod"),
                              ("daemonSet.hostNetwork=true,check.transport=tcp", "transport")):
             with self.subTest(value):
@@ -210,6 +214,8 @@ class ChartTest(unittest.TestCase):
                 # The folders of a pod are not here.
                 flags = ["--store-path", pathlib.Path(self.folder) / "store"]
                 configured = yaml.safe_load(maps["sluiced.yaml"])
+                for key in configured.get("check_tls", {}):
+                    flags += [f"--check-tls-{key.replace('_', '-')}", path]  # any file
                 if "pack" in configured:
                     self.assertEqual(maps["agreement.yaml"], PACK.read_text(encoding="utf-8"))
                     pack = pathlib.Path(self.folder) / "agreement.yaml"

@@ -54,7 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* sluiced.yaml: what the chart decides on top of .Values.config. In a pod of its own a TCP port is for the node's
-other pods; as a sidecar it is for the gateway in the same pod alone. */}}
+other pods; as a sidecar it is for the gateway in the same pod alone. That of mutual TLS is for other machines. */}}
 {{- define "sluice.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- $listen := default dict (get $config "listen") }}
@@ -67,6 +67,14 @@ other pods; as a sidecar it is for the gateway in the same pod alone. */}}
 {{- /* Who reaches it is NetworkPolicy's to say. */}}
 {{- $_ := set $listen "plain_beyond_host" true }}
 {{- end }}
+{{- end }}
+{{- if .Values.checkTls.enabled }}
+{{- $folder := .Values.tls.mountPath }}
+{{- $_ := set $listen "check_tls" (printf "0.0.0.0:%d" (int .Values.checkTls.port)) }}
+{{- $_ := set $config "check_tls" (dict
+  "certificate" (printf "%s/%s" $folder .Values.checkTls.certificate)
+  "key" (printf "%s/%s" $folder .Values.checkTls.key)
+  "client_ca" (printf "%s/%s" $folder .Values.checkTls.clientCa)) }}
 {{- end }}
 {{- $_ := set $listen "admin" "unix:/run/sluice/admin.sock" }}
 {{- $_ := set $listen "http" (printf "0.0.0.0:%d" (int .Values.http.port)) }}

@@ -27,6 +27,9 @@ their context. README.md shows a whole Deployment.
     {{- if eq .Values.check.transport "tcp" }}
     - {name: check-sluice, containerPort: {{ .Values.check.port }}, protocol: TCP}
     {{- end }}
+    {{- if .Values.checkTls.enabled }}
+    - {name: tls-sluice, containerPort: {{ .Values.checkTls.port }}, protocol: TCP}
+    {{- end }}
   {{- with include "sluice.probes" . | trim }}
   {{- . | nindent 2 }}
   {{- end }}
