@@ -21,7 +21,7 @@
 #include "bench/http2_caller.h"
 #include "bench/wire_load.h"
 #include "bench/wire_servers.h"
-#include "server/listen/session.h"
+#include "server/listen/buffer_budget.h"
 
 namespace sluice::bench {
 namespace {
@@ -192,8 +192,8 @@ class Trial {
                   "ms",
                   absl::StrFormat("unloaded %.2f ms; p50 %.2f ms; up to %.2f ms of p99 within the load generator",
                                   unloaded.decided_p99_ms, overload.decided_p50_ms, overload.late_p99_ms));
-    const SessionLimits limits;
-    const double bound = static_cast<double>(limits.buffered_bytes_max) * flags_.connections;
+    const auto bound =
+        static_cast<double>(kBufferedBytesMax + BufferShare::kOwnBytes * static_cast<size_t>(flags_.connections));
     goals_.AtMost(name("memory, more than unloaded"), static_cast<double>(grown) / 1e6, bound / 1e6, "MB",
                   absl::StrFormat("resident, peak; unloaded %.0f MB", static_cast<double>(resident) / 1e6));
     goals_.AtMost(name("until p99 is within twice the unloaded, and nothing shed"), recovery, 1, "s",

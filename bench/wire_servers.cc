@@ -37,6 +37,7 @@ class OwnListener {
     options.address.path = socket;
     options.rights.mode = 0600;
     options.threads = 1;
+    options.buffers = &buffers_;
     absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start(options, &router_);
     if (listener.ok()) listener_ = *std::move(listener);
     return listener.status();
@@ -47,6 +48,7 @@ class OwnListener {
   Health health_;
   EnforcementMethods methods_;
   Doors doors_;
+  BufferBudget buffers_{kBufferedBytesMax};
   std::unique_ptr<Listener> listener_;  // last: it uses the others
 };
 

@@ -2,6 +2,7 @@
 #ifndef SLUICE_BENCH_WIRE_SERVERS_H_
 #define SLUICE_BENCH_WIRE_SERVERS_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,9 @@
 #include "bench/fixture.h"
 
 namespace sluice::bench {
+
+// What all connections of an own listener may hold together: sluiced's default.
+inline constexpr size_t kBufferedBytesMax = size_t{256} << 20;
 
 // A node over a policy of `sizes`, on sockets in `folder`: own.sock by the listener of server/listen with one thread,
 // bare.sock the same but watched by nobody, grpc.sock by gRPC C++ with one completion queue. Returns when the parent is

@@ -26,8 +26,9 @@ enum class WireError : uint8_t {
   kTooMany,      // connections, streams or idle frames over their bound
   kSlow,         // a peer that does not read, or does not finish what it began
   kReset,        // the peer gave up a stream
+  kNoRoom,       // all connections together hold as much as they may
 };
-inline constexpr int kWireErrorCount = 8;
+inline constexpr int kWireErrorCount = 9;
 absl::string_view Name(WireError value);
 
 // One thread counts, which owns the cache lines; any other may read. Wait-free.

@@ -46,7 +46,8 @@ struct Config {
   bool listen_check_by_grpc = false;                   // by gRPC's own server rather than the listener of server/listen
   std::string listen_check_owner, listen_check_group;  // empty = the process's own
   absl::optional<ListenAddress> listen_check_tls;      // beside listen_check, by mutual TLS; nothing = off
-  bool listen_plain_beyond_host = false;  // whether checks may be asked for in the clear from other machines
+  bool listen_plain_beyond_host = false;   // whether checks may be asked for in the clear from other machines
+  uint64_t listen_buffered_bytes_max = 0;  // of all connections of the data path together
   ListenAddress listen_admin;
   uint32_t listen_admin_mode = 0;
   std::string listen_admin_owner, listen_admin_group;

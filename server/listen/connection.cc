@@ -19,6 +19,10 @@ namespace {
 // A peer that does not take its answers is not read from, above this; and cut after so long without taking any.
 constexpr size_t kUnsentBytesMax = size_t{1} << 20;
 constexpr absl::Duration kUnsentPatience = absl::Seconds(30);
+// Memory for answers that is kept for the next ones while there is no room for more; else it is the above.
+constexpr size_t kKeptBytesMax = size_t{32} << 10;
+// What is read at once at most while there is no room for more: over Session::kUnreadBytesMax.
+constexpr size_t kShortScratchBytes = size_t{64} << 10;
 // How long, and how much, a peer may still send after the end was told.
 constexpr absl::Duration kLingerMax = absl::Seconds(2);
 constexpr size_t kDiscardedMax = size_t{4} << 20;
@@ -33,9 +37,9 @@ bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == E
 
 }  // namespace
 
-Connection::Connection(int fd, const Router* router, const SessionLimits* limits, WireCounts* counts, MonotonicTime now,
-                       std::unique_ptr<Session> session)
-    : fd_(fd), router_(router), limits_(limits), counts_(counts), since_(now) {
+Connection::Connection(int fd, const Router* router, const SessionLimits* limits, BufferBudget* buffers,
+                       WireCounts* counts, MonotonicTime now, std::unique_ptr<Session> session)
+    : fd_(fd), router_(router), limits_(limits), counts_(counts), share_(buffers), since_(now) {
   if (session != nullptr) Begin(std::move(session));
 }
 
@@ -47,6 +51,7 @@ Connection::~Connection() {
 void Connection::Begin(std::unique_ptr<Session> session) {
   session_ = std::move(session);
   session_->CountIn(counts_);
+  session_->DrawOn(&share_);
   counts_->OnOpened(session_->protocol());
 }
 
@@ -65,7 +70,10 @@ void Connection::Recognise(absl::string_view front, MonotonicTime now) {
 
 bool Connection::OnReadable(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now) {
   if (lingering_) return Discard(scratch);
-  if (peer_done_) return Send(now);
+  if (peer_done_) return Account(Send(now));
+  active_ = true;
+  // Less at once means fewer answers that nobody may take.
+  if (share_.exhausted()) scratch = scratch.first(kShortScratchBytes);
   const size_t before = unread_.size();
   if (before > 0) memcpy(scratch.data(), unread_.data(), before);
   const MonotonicTime read_at = CoarseNow();
@@ -76,14 +84,14 @@ bool Connection::OnReadable(absl::Span<char> scratch, MonotonicTime arrived_sinc
   waiting_.OnRead(static_cast<size_t>(got), room > 0 ? 0 : BytesLeft(fd_), arrived_since, read_at);
   if (got == 0) {  // the peer sends nothing more, and may still take what it asked for
     peer_done_ = true;
-    return Send(now);
+    return Account(Send(now));
   }
   const size_t size = before + static_cast<size_t>(got);
   if (session_ == nullptr) Recognise({scratch.data(), size}, now);
   const size_t taken = session_ == nullptr ? 0 : session_->Receive(scratch.subspan(0, size), now);
   if (size - taken > Session::kUnreadBytesMax) return false;  // a session never lets it come to this
   if (taken < size || before > 0) unread_.assign(scratch.data() + taken, size - taken);
-  return Send(now);
+  return Account(Send(now));
 }
 
 bool Connection::Discard(absl::Span<char> scratch) {
@@ -93,7 +101,19 @@ bool Connection::Discard(absl::Span<char> scratch) {
   return got > 0 && discarded_ <= kDiscardedMax;
 }
 
-bool Connection::OnWritable(MonotonicTime now) { return Send(now); }
+bool Connection::OnWritable(MonotonicTime now) { return Account(Send(now)); }
+
+bool Connection::Account(bool goes_on) {
+  if (!goes_on || session_ == nullptr) return goes_on;
+  share_.Hold(unread_.capacity() + session_->held_bytes());
+  if (share_.holds_own_only() || !share_.exhausted()) return true;
+  session_->Rest();
+  share_.Hold(unread_.capacity() + session_->held_bytes());
+  // Where there is no room for what is asked of all, none is left for who takes no answers.
+  if (unsent_bytes() <= BufferShare::kOwnBytes) return true;
+  counts_->OnError(session_->protocol(), WireError::kNoRoom);
+  return false;
+}
 
 bool Connection::Send(MonotonicTime now) {
   if (session_ == nullptr || lingering_) return !peer_done_;
@@ -113,7 +133,7 @@ bool Connection::Send(MonotonicTime now) {
     since_ = now;
     sent_ += static_cast<size_t>(took);
   }
-  if (out.capacity() > kUnsentBytesMax) {
+  if (out.capacity() > (share_.exhausted() ? kKeptBytesMax : kUnsentBytesMax)) {
     std::string().swap(out);
   } else {
     out.clear();
@@ -142,24 +162,31 @@ bool Connection::Tick(MonotonicTime now) {
   }
   session_->Tick(now);
   if (!waits) since_ = now;  // the patience begins with what is sent now
-  return Send(now);
+  const bool goes_on = Send(now);
+  if (goes_on && !std::exchange(active_, false) && unsent_bytes() == 0) {
+    session_->Rest();
+    std::string().swap(session_->out());
+    if (unread_.empty()) std::string().swap(unread_);
+  }
+  return Account(goes_on);
 }
 
 bool Connection::OnWatchedChanged(MonotonicTime now) {
   if (session_ != nullptr) session_->OnWatchedChanged();
-  return Send(now);
+  return Account(Send(now));
 }
 
 bool Connection::Drain(MonotonicTime now) {
   draining_ = true;
   if (session_ == nullptr) return !unread_.empty();  // nothing was asked
   session_->Drain(now);
-  return Send(now);
+  return Account(Send(now));
 }
 
 uint32_t Connection::wanted_events() const {
-  const size_t unsent = session_ == nullptr || lingering_ ? 0 : session_->out().size() - sent_;
-  return (unsent > 0 ? uint32_t{EPOLLOUT} : 0) | (unsent <= kUnsentBytesMax && !peer_done_ ? uint32_t{EPOLLIN} : 0);
+  const size_t unsent = lingering_ ? 0 : unsent_bytes();
+  const bool takes_more = unsent == 0 || (unsent <= kUnsentBytesMax && !share_.exhausted());
+  return (unsent > 0 ? uint32_t{EPOLLOUT} : 0) | (takes_more && !peer_done_ ? uint32_t{EPOLLIN} : 0);
 }
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/types/span.h"
+#include "server/listen/buffer_budget.h"
 #include "server/listen/router.h"
 #include "server/listen/session.h"
 #include "server/listen/waiting.h"
@@ -16,10 +17,11 @@ namespace sluice {
 // The first bytes say what is spoken: the preface of HTTP/2, else HTTP/1.1.
 class Connection {
  public:
-  // Owns `fd`, which does not block. All must outlive the connection; `counts` are those of its thread. With `session`
-  // that is what is spoken, whatever the first bytes say.
-  Connection(int fd, const Router* router, const SessionLimits* limits, WireCounts* counts, MonotonicTime now,
-             std::unique_ptr<Session> session = nullptr);
+  // Owns `fd`, which does not block. All must outlive the connection; `counts` are those of its thread; `buffers`
+  // bounds what it holds together with others, null = nothing does. With `session` that is what is spoken, whatever the
+  // first bytes say.
+  Connection(int fd, const Router* router, const SessionLimits* limits, BufferBudget* buffers, WireCounts* counts,
+             MonotonicTime now, std::unique_ptr<Session> session = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -48,6 +50,9 @@ class Connection {
   // Makes the session, once enough is there to tell which.
   void Recognise(absl::string_view front, MonotonicTime now);
   bool Discard(absl::Span<char> scratch);
+  // Counts what the connection holds, where it goes on; whether it still does.
+  bool Account(bool goes_on);
+  size_t unsent_bytes() const { return session_ == nullptr ? 0 : session_->out().size() - sent_; }
   void Begin(std::unique_ptr<Session> session);
   // Sends what can be sent, and ends what is finished.
   bool Send(MonotonicTime now);
@@ -56,11 +61,13 @@ class Connection {
   const Router* const router_;
   const SessionLimits* const limits_;
   WireCounts* const counts_;
+  BufferShare share_;
   std::unique_ptr<Session> session_;
   SocketWaiting waiting_;
   std::string unread_;   // the front of what did not come whole
   size_t sent_ = 0;      // of session_->out()
   MonotonicTime since_;  // accepted; or the peer last took something; or the end began
+  bool active_ = false;  // something came since the last tick
   bool draining_ = false;
   bool peer_done_ = false;  // it has shut its side
   bool lingering_ = false;  // all is sent and the end is told: waits for the peer's, so that the last answer arrives

@@ -27,7 +27,8 @@ MonotonicTime MonotonicNow() {
 }
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* router, const SessionLimits* limits,
-                                                             const SessionMaker* make_session, WireCounts* counts) {
+                                                             const SessionMaker* make_session, BufferBudget* buffers,
+                                                             WireCounts* counts) {
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return absl::ErrnoToStatus(errno, "epoll_create1");
   const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -36,18 +37,19 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* route
     close(epoll);
     return absl::ErrnoToStatus(error, "eventfd");
   }
-  auto loop = std::unique_ptr<EventLoop>(new EventLoop(epoll, wake, router, limits, make_session, counts));
+  auto loop = std::unique_ptr<EventLoop>(new EventLoop(epoll, wake, router, limits, make_session, buffers, counts));
   if (absl::Status status = loop->Watch(wake, nullptr); !status.ok()) return status;
   return loop;
 }
 
 EventLoop::EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits,
-                     const SessionMaker* make_session, WireCounts* counts)
+                     const SessionMaker* make_session, BufferBudget* buffers, WireCounts* counts)
     : epoll_(epoll),
       wake_(wake),
       router_(router),
       limits_(limits),
       make_session_(make_session),
+      buffers_(buffers),
       counts_(counts),
       scratch_(Connection::kScratchBytes) {}
 
@@ -197,7 +199,7 @@ void EventLoop::TakeTasks(MonotonicTime now) {
 void EventLoop::Serve(int fd, MonotonicTime now) {
   std::unique_ptr<Session> session;
   if (*make_session_) session = (*make_session_)(now);
-  auto owned = std::make_unique<Connection>(fd, router_, limits_, counts_, now, std::move(session));
+  auto owned = std::make_unique<Connection>(fd, router_, limits_, buffers_, counts_, now, std::move(session));
   Connection* const connection = owned.get();
   connection->events = connection->wanted_events();
   epoll_event event = {};

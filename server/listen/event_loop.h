@@ -22,10 +22,11 @@ MonotonicTime MonotonicNow();
 
 class EventLoop {
  public:
-  // All must outlive the loop. With an empty maker connections speak HTTP. `counts`: of this loop's thread alone.
-  // RESOURCE_EXHAUSTED where the process may open no more files.
+  // All must outlive the loop. With an empty maker connections speak HTTP. `buffers`: null = no bound. `counts`: of
+  // this loop's thread alone. RESOURCE_EXHAUSTED where the process may open no more files.
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create(const Router* router, const SessionLimits* limits,
-                                                           const SessionMaker* make_session, WireCounts* counts);
+                                                           const SessionMaker* make_session, BufferBudget* buffers,
+                                                           WireCounts* counts);
   ~EventLoop();  // cuts what is open
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -46,7 +47,7 @@ class EventLoop {
 
  private:
   EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits, const SessionMaker* make_session,
-            WireCounts* counts);
+            BufferBudget* buffers, WireCounts* counts);
 
   struct Tasks {
     std::vector<int> adopted;
@@ -69,6 +70,7 @@ class EventLoop {
   const Router* const router_;
   const SessionLimits* const limits_;
   const SessionMaker* const make_session_;
+  BufferBudget* const buffers_;
   WireCounts* const counts_;
   int watched_ = -1;
   std::function<void()> on_readable_;

@@ -9,6 +9,7 @@ namespace sluice {
 namespace {
 
 constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+const Http1Fault kNoRoom = {503, "the node holds as much of unfinished requests as it may"};
 
 // RFC 9110: no body, and no length of one.
 bool IsBodiless(int status) { return status < 200 || status == 204 || status == 304; }
@@ -23,6 +24,8 @@ WireError ErrorOf(int status, bool answered) {
       return WireError::kSlow;
     case 413:
       return WireError::kTooLarge;
+    case 503:
+      return WireError::kNoRoom;
     default:
       return WireError::kHeaders;
   }
@@ -108,12 +111,20 @@ void Http1Session::AwaitBody(absl::Span<const char> head, bool begun) {
 
 size_t Http1Session::TakeBody(absl::string_view bytes) {
   const absl::string_view piece = bytes.substr(0, static_cast<size_t>(head_.content_length) - body_.size());
+  if (!MayGrow(body_, piece.size())) {
+    Refuse(kNoRoom);
+    return 0;
+  }
   body_.append(piece.data(), piece.size());
   if (body_.size() == static_cast<size_t>(head_.content_length)) Answer(body_);
   return piece.size();
 }
 
 size_t Http1Session::TakeChunks(absl::string_view bytes) {
+  if (!MayGrow(body_, bytes.size())) {
+    Refuse(kNoRoom);
+    return 0;
+  }
   const size_t taken = chunks_->Read(bytes, &body_);
   if (!chunks_->fault().ok()) {
     Refuse(chunks_->fault());
@@ -177,6 +188,13 @@ void Http1Session::Tick(MonotonicTime now) {
   } else if (Between(since_, now) > limits_->idle_max) {
     finished_ = true;
   }
+}
+
+void Http1Session::Rest() {
+  if (under_way_) return;
+  std::string().swap(head_bytes_);
+  std::string().swap(body_);
+  std::string().swap(response_.body);
 }
 
 void Http1Session::Drain(MonotonicTime now) {

@@ -11,7 +11,8 @@
 
 namespace sluice {
 
-// What cannot be answered by a handler is answered here: 400, 404, 408, 413, 417, 431, 501, 505. After a fault in the
+// What cannot be answered by a handler is answered here: 400, 404, 408, 413, 417, 431, 501,
+// 503, 505. After a fault in the
 // framing the connection ends, since where the next request begins is not known.
 class Http1Session final : public Session {
  public:
@@ -23,6 +24,10 @@ class Http1Session final : public Session {
   size_t Receive(absl::Span<char> bytes, MonotonicTime now) override;
   void Tick(MonotonicTime now) override;
   void Drain(MonotonicTime now) override;
+  size_t held_bytes() const override {
+    return out_.capacity() + head_bytes_.capacity() + body_.capacity() + response_.body.capacity();
+  }
+  void Rest() override;
 
  private:
   enum class State : uint8_t { kHead, kBody, kChunks };

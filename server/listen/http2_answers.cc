@@ -50,9 +50,8 @@ void Http2Session::SendGrpcHeaders(Stream* stream) {
 }
 
 bool Http2Session::SendData(Stream* stream, absl::string_view data) {
-  const size_t before = stream->unsent_bytes();
-  stream->unsent.append(data.data(), before > 0 ? data.size() : 0);
-  if (before == 0) {
+  const bool first = stream->unsent_bytes() == 0;
+  if (first) {
     // The usual case: all of it, from where it lies.
     const auto room = static_cast<uint64_t>(std::max<int64_t>(0, std::min(send_window_, stream->send_window)));
     if (data.size() <= std::min<uint64_t>(room, peer_frame_bytes_max_)) {
@@ -63,14 +62,16 @@ bool Http2Session::SendData(Stream* stream, absl::string_view data) {
       CloseAnswered(stream);
       return false;
     }
-    stream->unsent.assign(data.data(), data.size());
-    ++blocked_;
   }
-  buffered_ += data.size();
-  if (buffered_ > limits_->buffered_bytes_max) {
-    ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm, WireError::kSlow);
+  const bool slow = buffered_ + data.size() > limits_->buffered_bytes_max;
+  if (slow || !MayGrow(stream->unsent, data.size())) {
+    ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm, slow ? WireError::kSlow : WireError::kNoRoom);
     return false;
   }
+  if (first) ++blocked_;
+  stream->unsent.append(data.data(), data.size());
+  buffered_ += data.size();
+  Recount(stream);
   const uint32_t id = stream->id;
   Flush(stream);
   return streams_.Find(id) != nullptr;
@@ -161,6 +162,7 @@ void Http2Session::Close(Stream* stream) {
   }
   if (stream->unsent_bytes() > 0) --blocked_;
   buffered_ -= stream->body.size() + stream->unsent.size();
+  texts_bytes_ -= stream->counted_bytes;
   streams_.Remove(stream);
   if (drain_ == DrainStep::kLast && streams_.size() == 0) finished_ = true;
 }

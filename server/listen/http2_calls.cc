@@ -96,9 +96,28 @@ bool Http2Session::Buffer(Stream* stream, absl::string_view data) {
     ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm, WireError::kTooLarge);
     return false;
   }
+  if (!MayGrow(stream->body, data.size())) {
+    RefuseForRoom(stream);
+    return false;
+  }
   buffered_ += data.size();
   stream->body.append(data.data(), data.size());
+  Recount(stream);
   return true;
+}
+
+void Http2Session::RefuseForRoom(Stream* stream) {
+  Count(WireError::kNoRoom);
+  DropBody(stream);
+  if (stream->grpc == nullptr) return RefuseHttp(stream, 503);
+  FinishGrpc(stream, absl::ResourceExhaustedError(
+                         "no room for this message: the node holds as much of unfinished requests as it may"));
+}
+
+void Http2Session::DropBody(Stream* stream) {
+  buffered_ -= stream->body.size();
+  std::string().swap(stream->body);
+  Recount(stream);
 }
 
 absl::Status Http2Session::TakeMessage(absl::string_view bytes, absl::string_view* message, size_t* taken) {
@@ -241,6 +260,7 @@ void Http2Session::OnWatchBody(Stream* stream) {
     return;
   }
   stream->question.assign(message.data(), message.size());
+  DropBody(stream);
   stream->watching = true;
   ++watchers_;
   SendGrpcHeaders(stream);
@@ -255,6 +275,7 @@ void Http2Session::TellWatcher(Stream* stream) {
   WritePrefix(0, &answers_);
   if (answers_ == stream->last_answer) return;
   stream->last_answer = answers_;
+  Recount(stream);
   SendData(stream, answers_);
 }
 

@@ -23,6 +23,7 @@ class FieldList {
   // Views, good until the next Add or Clear. Appends to `*headers`.
   void AppendTo(std::vector<HttpHeader>* headers) const;
   size_t size() const { return ends_.size(); }
+  size_t bytes() const { return text_.capacity() + ends_.capacity() * sizeof(Ends); }
 
  private:
   struct Ends {
@@ -52,6 +53,10 @@ struct RequestHead {
   // Whether what a request must have is there.
   bool IsRequest() const { return !malformed && has_scheme && !method.empty() && !path.empty(); }
   void Clear();
+  // Of memory, its own included.
+  size_t bytes() const {
+    return sizeof *this + method.capacity() + path.capacity() + authority.capacity() + fields.bytes();
+  }
 };
 
 class HeaderReader {

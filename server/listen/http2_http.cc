@@ -37,7 +37,9 @@ void Http2Session::OnHttpRequest(Stream* stream, bool end_stream, const RequestH
   }
   if (head.content_length > static_cast<int64_t>(limits_->body_bytes_max)) return RefuseHttp(stream, 413);
   if (end_stream) return AnswerHttp(stream, head, {});
+  if (!Covers(head.bytes())) return RefuseForRoom(stream);
   stream->head = std::make_unique<RequestHead>(head);
+  Recount(stream);
 }
 
 void Http2Session::OnHttpBody(Stream* stream, absl::string_view data, bool end_stream) {
@@ -80,6 +82,7 @@ void Http2Session::SendHttpResponse(Stream* stream, bool with_body) {
   EndBlock(began, stream->id, /*end_stream=*/!with_body);
   stream->headers_sent = true;
   stream->head.reset();
+  Recount(stream);
   if (!with_body) return CloseAnswered(stream);
   stream->ending = stream->ends_bare = true;
   SendData(stream, response_.body);

@@ -6,6 +6,8 @@
 namespace sluice::http2 {
 namespace {
 
+// So many streams a connection may open whatever others hold: a few kilobytes.
+constexpr size_t kStreamsOwn = 64;
 constexpr size_t kBlockBytesMax = size_t{32} << 10;
 constexpr int kBlockFramesMax = 16;
 // More nuisance than this in a second ends a connection: a thousand times what any client was seen to send.
@@ -55,6 +57,24 @@ Http2Session::Http2Session(const Router* router, const SessionLimits* limits, Mo
 
 Http2Session::~Http2Session() {
   if (counts_ != nullptr && long_calls_ > 0) counts_->OnStreamsClosed(long_calls_);
+}
+
+size_t Http2Session::held_bytes() const {
+  return texts_bytes_ + streams_.bytes() + out_.capacity() + block_.capacity() + answers_.capacity() +
+         response_.body.capacity();
+}
+
+void Http2Session::Rest() {
+  streams_.DropSpares();
+  if (block_stream_ == 0) std::string().swap(block_);
+  std::string().swap(answers_);
+  std::string().swap(response_.body);
+}
+
+void Http2Session::Recount(Stream* stream) {
+  texts_bytes_ -= stream->counted_bytes;
+  stream->counted_bytes = stream->texts_bytes();
+  texts_bytes_ += stream->counted_bytes;
 }
 
 size_t Http2Session::Receive(absl::Span<char> bytes, MonotonicTime now) {
@@ -223,6 +243,9 @@ void Http2Session::OnHeaderBlock(uint32_t id, bool end_stream, absl::string_view
   if (id > promised_stream_) return OnNuisance(1);
   last_request_ns_ = now_ns_;
   if (streams_.size() >= limits_->streams_max) return ResetStream(id, nullptr, ErrorCode::kRefusedStream);
+  if (streams_.size() >= kStreamsOwn && !Covers(sizeof(Stream))) {
+    return ResetStream(id, nullptr, ErrorCode::kRefusedStream, WireError::kNoRoom);
+  }
   if (block_depends_on_itself_) return ResetStream(id, nullptr, ErrorCode::kProtocolError);
   OnRequest(id, end_stream, *head);
 }

@@ -34,6 +34,8 @@ class Http2Session final : public Session {
   void OnWatchedChanged() override;
   void Drain(MonotonicTime now) override;
   bool has_deadlines() const override { return deadlines_ > 0; }
+  size_t held_bytes() const override;
+  void Rest() override;
 
  private:
   static constexpr uint32_t kStreamWindow = 1 << 20;
@@ -86,8 +88,14 @@ class Http2Session final : public Session {
   void AnswerHttp(Stream* stream, const RequestHead& head, absl::string_view body);
   void RefuseHttp(Stream* stream, int status);
   void SendHttpResponse(Stream* stream, bool with_body);
-  // Keeps `data` for later. False where the connection holds too much already: then the stream is gone.
+  // Keeps `data` for later. False where the connection, or all together, hold too much already: then the call is over,
+  // and the stream may be gone.
   bool Buffer(Stream* stream, absl::string_view data);
+  // Refuses a call for whose request there is no room. The stream may be gone when this returns.
+  void RefuseForRoom(Stream* stream);
+  void DropBody(Stream* stream);
+  // The texts of `stream` have changed.
+  void Recount(Stream* stream);
   void TellWatcher(Stream* stream);
   // The message at the front of `bytes`, and how much of `bytes` it takes; 0 = it is not whole. Not OK: refuse the
   // call.
@@ -140,7 +148,8 @@ class Http2Session final : public Session {
   int64_t send_window_ = kDefaultWindow;
   int64_t peer_initial_window_ = kDefaultWindow;
   uint32_t peer_frame_bytes_max_ = kFrameBytesMax;
-  size_t buffered_ = 0;  // bodies and unsent answers of all streams
+  size_t buffered_ = 0;     // bodies and unsent answers of all streams
+  size_t texts_bytes_ = 0;  // memory of the texts of all streams
 
   // The route of the last gRPC request, good for header blocks of that generation.
   uint64_t route_generation_ = 0;

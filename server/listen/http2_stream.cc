@@ -5,10 +5,8 @@
 namespace sluice::http2 {
 namespace {
 
-// Memory of a giant is not kept for the small ones that follow.
 void Empty(std::string* text) {
-  constexpr size_t kKeptBytesMax = size_t{16} << 10;
-  if (text->capacity() > kKeptBytesMax) {
+  if (text->capacity() > Stream::kKeptBytesMax) {
     std::string().swap(*text);
   } else {
     text->clear();
@@ -16,6 +14,11 @@ void Empty(std::string* text) {
 }
 
 }  // namespace
+
+size_t Stream::texts_bytes() const {
+  return body.capacity() + unsent.capacity() + question.capacity() + last_answer.capacity() +
+         (head != nullptr ? head->bytes() : 0);
+}
 
 void Stream::Reset() {
   grpc = nullptr;
@@ -31,6 +34,7 @@ void Stream::Reset() {
   trace_parent.clear();
   head.reset();
   unsent_at = 0;
+  counted_bytes = 0;
   end_status = absl::OkStatus();
 }
 

@@ -21,6 +21,10 @@ namespace sluice::http2 {
 inline constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
 
 struct Stream {
+  // What each text of a stream that is over keeps at most: memory of a giant is not kept for the small ones that
+  // follow.
+  static constexpr size_t kKeptBytesMax = 512;
+
   uint32_t id = 0;
   // Exactly one is set, or neither, where a plain HTTP path is unknown.
   const GrpcRoute* grpc = nullptr;
@@ -50,6 +54,9 @@ struct Stream {
   bool watching = false;
   std::string question, last_answer;
 
+  size_t counted_bytes = 0;  // of texts_bytes(), in the count of the session
+  size_t texts_bytes() const;
+
   size_t unsent_bytes() const { return unsent.size() - unsent_at; }
   void Reset();
 };
@@ -69,6 +76,10 @@ class StreamTable {
   Stream* Add(uint32_t id);
   void Remove(Stream* stream);
   size_t size() const { return size_; }
+  // Memory of all streams, without the texts of those that are open.
+  size_t bytes() const { return size_ * sizeof(Stream) + spares_.size() * (sizeof(Stream) + kSpareTextsBytesMax); }
+  // Those that are over are not kept any longer.
+  void DropSpares() { spares_.clear(); }
 
   // Of all that are open, in no order. `use` must not add or remove any.
   template <typename Use>
@@ -83,7 +94,8 @@ class StreamTable {
 
  private:
   static constexpr size_t kRing = 128;  // a kilobyte a connection
-  static constexpr size_t kSparesMax = 128;
+  static constexpr size_t kSparesMax = 32;
+  static constexpr size_t kSpareTextsBytesMax = 4 * Stream::kKeptBytesMax;
   static size_t PlaceOf(uint32_t id) { return id / 2 % kRing; }
   Stream* FindAmongOthers(uint32_t id);
 

@@ -29,6 +29,8 @@ class Listener {
     int threads = 0;                       // 0 = one a core
     int connections_max = 16384;           // a further one is closed at once
     SessionLimits limits;
+    BufferBudget* buffers =
+        nullptr;  // what all connections may hold together; must outlive the listener; null = no bound
     absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `rights` and `make_folder`
     WireMetrics* metrics = nullptr;             // what is told of the wire; must outlive the listener
     SessionMaker make_session;                  // of a listener that speaks something else than HTTP; empty = HTTP

@@ -3,6 +3,7 @@
 #ifndef SLUICE_SERVER_LISTEN_SESSION_H_
 #define SLUICE_SERVER_LISTEN_SESSION_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -13,6 +14,7 @@
 #include "absl/types/span.h"
 #include "enforcement/check.h"
 #include "metrics/wire_counts.h"
+#include "server/listen/buffer_budget.h"
 
 namespace sluice {
 
@@ -38,6 +40,9 @@ class Session {
   // What goes wrong is counted there from now on, by the thread that drives the session; null = nowhere.
   void CountIn(WireCounts* counts) { counts_ = counts; }
 
+  // What it holds for its peer is asked of `share` from now on; null = it is not.
+  void DrawOn(BufferShare* share) { share_ = share; }
+
   // Takes what has arrived and returns how much of it is done with; the rest is to come again, at the front, together
   // with what follows it. May change `bytes`. Never wants more than kUnreadBytesMax before it takes some.
   virtual size_t Receive(absl::Span<char> bytes, MonotonicTime now) = 0;
@@ -53,6 +58,11 @@ class Session {
 
   virtual bool has_deadlines() const { return false; }
 
+  // Memory of requests that are not whole, of answers that are not taken, and kept for the next ones.
+  virtual size_t held_bytes() const { return out_.capacity(); }
+  // Nothing has come for a while: gives back what is kept for the next ones.
+  virtual void Rest() {}
+
   // What is to be sent. The driver takes it away from the front.
   std::string& out() { return out_; }
   // Nothing follows: when `out` has been sent, the connection is to be closed.
@@ -66,8 +76,17 @@ class Session {
     if (counts_ != nullptr) counts_->OnError(protocol(), error);
   }
 
+  // Whether so much more may be held.
+  bool Covers(size_t more) { return share_ == nullptr || share_->Cover(held_bytes() + more); }
+  // The same for a text that is to grow by `more`: strings double.
+  bool MayGrow(const std::string& text, size_t more) {
+    const size_t size = text.size() + more;
+    return size <= text.capacity() || Covers(std::max(size, 2 * text.capacity()) - text.capacity());
+  }
+
   std::string out_;
   bool finished_ = false;
+  BufferShare* share_ = nullptr;
   WireCounts* counts_ = nullptr;
 };
 

@@ -34,6 +34,7 @@ absl::Status Node::StartListener() {
                        .rights = {config_.listen_check_mode, config_.listen_check_owner, config_.listen_check_group},
                        .make_folder = IsDefaultCheckAddress(config_.listen_check),
                        .threads = static_cast<int>(config_.threads),
+                       .buffers = &buffers_,
                        .inherited = surroundings_->sockets.check,
                        .metrics = &metrics_.wire()},
                       &router_);
@@ -87,6 +88,7 @@ absl::Status Node::StartDoors() {
   };
   Listener::Options options;
   options.threads = static_cast<int>(config_.threads);
+  options.buffers = &buffers_;
   options.metrics = &metrics_.wire();
   options.rights.mode = config_.doors.listen_mode;
   if (config_.doors.listen) {

@@ -45,7 +45,8 @@ Node::Node(const Config& config, std::unique_ptr<const Pack> pack, const Surroun
               NodeOptions{config.node_region, config.node_dialect, static_cast<int>(config.node_fleet_size),
                           config.failure}),
       abuse_(*pack_, &limiter_),
-      metrics_({std::string(Version()), pack_->name, pack_->digest}, &SystemClock::MonotonicNs) {
+      metrics_({std::string(Version()), pack_->name, pack_->digest}, &SystemClock::MonotonicNs),
+      buffers_(static_cast<size_t>(config.listen_buffered_bytes_max)) {
   RouteLibraryLogs(&logger_);
   engine_.SetAbuseObserver(&abuse_);
   engine_.SetUsageObserver(&top_);

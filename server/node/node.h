@@ -24,6 +24,7 @@
 #include "server/config.h"
 #include "server/doors/doors.h"
 #include "server/http_server.h"
+#include "server/listen/buffer_budget.h"
 #include "server/listen/check_server.h"
 #include "server/listen/checker.h"
 #include "server/listen/enforcement_methods.h"
@@ -123,6 +124,7 @@ class Node {
   std::unique_ptr<EnforcementMethods> methods_;
   std::unique_ptr<Doors> doors_;
   const SessionLimits spoe_limits_;
+  BufferBudget buffers_;                // of all listeners of the data path
   std::unique_ptr<Listener> listener_;  // one of these two
   std::vector<std::unique_ptr<Listener>> door_listeners_;
   std::unique_ptr<CheckServer> check_server_;

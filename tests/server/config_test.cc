@@ -49,6 +49,7 @@ TEST(ConfigTest, HasADefaultForEveryKey) {
   EXPECT_EQ(FormatListenAddress(*config.listen_http), "127.0.0.1:9464");
   EXPECT_EQ(config.store_path, "/var/lib/sluice");
   EXPECT_EQ(config.store_map_bytes, uint64_t{16} << 30);
+  EXPECT_EQ(config.listen_buffered_bytes_max, uint64_t{256} << 20);
   EXPECT_EQ(config.pack_path, "");
   EXPECT_EQ(config.node_dialect, Dialect::kGeneric);
   EXPECT_FALSE(config.node_name.empty());

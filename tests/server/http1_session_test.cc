@@ -252,5 +252,27 @@ TEST_F(Http1SessionTest, DrainsAfterTheRequestUnderWay) {
   EXPECT_TRUE(session_->finished());
 }
 
+TEST_F(Http1SessionTest, RefusesABodyThatThereIsNoRoomFor) {
+  BufferBudget budget(0);
+  for (const bool chunked : {false, true}) {
+    WireCounts counts;
+    BufferShare share(&budget);
+    Renew();
+    session_->CountIn(&counts);
+    session_->DrawOn(&share);
+    // What is a connection's own is left to it.
+    EXPECT_THAT(Drip("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"), StartsWith("HTTP/1.1 200 "));
+    const std::string head = "POST /echo HTTP/1.1\r\nHost: h\r\n";
+    std::string response =
+        Send(head + (chunked ? "Transfer-Encoding: chunked\r\n\r\n7ffff\r\n" : "Content-Length: 524287\r\n\r\n"));
+    for (int i = 0; i < 20 && response.empty(); ++i) response = Send(std::string(20'000, 'b'));
+    EXPECT_THAT(response, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
+    EXPECT_THAT(response, HasSubstr("\r\nConnection: close\r\n"));
+    EXPECT_TRUE(session_->finished());
+    EXPECT_EQ(counts.errors(WireProtocol::kHttp1, WireError::kNoRoom), 1);
+    session_.reset();  // before what it draws on
+  }
+}
+
 }  // namespace
 }  // namespace sluice

@@ -380,6 +380,111 @@ TEST(Http2BufferTest, BoundsWhatAConnectionHolds) {
   EXPECT_EQ(First(frames, FrameType::kRstStream).code(), ErrorCode::kEnhanceYourCalm);
 }
 
+// Two connections that draw on one budget of a megabyte.
+class Http2BudgetTest : public testing::Test {
+ protected:
+  Http2BudgetTest() {
+    hoarder_->session().DrawOn(hoarder_share_.get());
+    other_.session().DrawOn(&other_share_);
+    hoarder_->Greet();
+    other_.Greet(Setting(4, 1 << 30));  // takes any answer
+    other_.Send(FrameBytes(FrameType::kWindowUpdate, 0, 0, Number(1 << 30)));
+  }
+  // The first half of calls without end; returns what came back.
+  std::vector<Frame> Hoard(int calls, size_t bytes_each) {
+    std::vector<Frame> all;
+    for (int i = 0; i < calls; ++i, stream_ += 2) {
+      std::string bytes = FrameBytes(FrameType::kHeaders, kEndHeaders, stream_, Block(GrpcFields("/t.T/Unary")));
+      std::string data = absl::StrCat(std::string(1, '\0'), Number(1 << 20), std::string(bytes_each, 'h'));
+      for (size_t at = 0; at < data.size(); at += 16'000) {
+        absl::StrAppend(&bytes, FrameBytes(FrameType::kData, 0, stream_, data.substr(at, 16'000)));
+      }
+      for (Frame& frame : hoarder_->Send(bytes)) all.push_back(std::move(frame));
+    }
+    return all;
+  }
+  // A call whose message comes in two frames.
+  static std::string InTwo(uint32_t stream, size_t size) {
+    const std::string message = Message(std::string(size, 'm'));
+    std::string bytes = FrameBytes(FrameType::kHeaders, kEndHeaders, stream, Block(GrpcFields("/t.T/Unary")));
+    for (size_t at = 0; at < message.size(); at += 16'000) {
+      absl::StrAppend(&bytes, FrameBytes(FrameType::kData, at + 16'000 < message.size() ? 0 : kEndStream, stream,
+                                         message.substr(at, 16'000)));
+    }
+    return bytes;
+  }
+
+  EchoRoutes routes_;
+  BufferBudget budget_{size_t{1} << 20};
+  std::unique_ptr<BufferShare> hoarder_share_ = std::make_unique<BufferShare>(&budget_);
+  BufferShare other_share_{&budget_};
+  std::unique_ptr<Http2Peer> hoarder_ = std::make_unique<Http2Peer>(&routes_.router);
+  Http2Peer other_{&routes_.router};
+  uint32_t stream_ = 1;
+};
+
+TEST_F(Http2BudgetTest, RefusesWhatThereIsNoRoomForAndAnswersOthers) {
+  WireCounts counts;
+  hoarder_->session().CountIn(&counts);
+  const std::vector<Frame> frames = Hoard(30, 100'000);
+  const Frame refused = First(frames, FrameType::kHeaders);
+  EXPECT_EQ(refused.field("grpc-status"), "8");  // RESOURCE_EXHAUSTED
+  EXPECT_THAT(refused.field("grpc-message"), testing::HasSubstr("no room"));
+  EXPECT_TRUE(refused.ends_stream());
+  EXPECT_FALSE(hoarder_->session().finished()) << "the calls are refused, not the connection";
+  EXPECT_GE(counts.errors(WireProtocol::kHttp2, WireError::kNoRoom), 10);
+  EXPECT_LE(budget_.taken(), size_t{1} << 20);
+  EXPECT_LE(hoarder_->session().held_bytes(), (size_t{1} << 20) + BufferShare::kOwnBytes);
+  // Others ask on, whether a message comes in one piece or in two, as far as what is their own reaches.
+  EXPECT_EQ(First(other_.Send(other_.Call(1, "/t.T/Unary", "hello")), FrameType::kData).payload, Message("hello"));
+  EXPECT_TRUE(Has(other_.Send(InTwo(3, 20'000)), FrameType::kData, 3));
+  EXPECT_EQ(First(other_.Send(InTwo(5, 150'000)), FrameType::kHeaders, 5).field("grpc-status"), "8");
+  // The hoarder goes, and there is room again.
+  hoarder_.reset();
+  hoarder_share_.reset();
+  EXPECT_TRUE(Has(other_.Send(InTwo(7, 150'000)), FrameType::kData, 7));
+}
+
+TEST_F(Http2BudgetTest, RefusesStreamsOverTheFirstFewAndPlainRequestsInTheirOwnWay) {
+  const size_t rest = size_t{1} << 20;
+  budget_.TakeAnyway(rest);
+  const Fields post = {{":method", "POST"}, {":scheme", "http"}, {":path", "/echo"}, {":authority", "h"}};
+  std::string body = FrameBytes(FrameType::kHeaders, kEndHeaders, 1, Block(post));
+  for (int i = 0; i < 20; ++i) absl::StrAppend(&body, FrameBytes(FrameType::kData, 0, 1, std::string(16'000, 'b')));
+  EXPECT_EQ(First(other_.Send(body), FrameType::kHeaders, 1).field(":status"), "503");
+  std::vector<Frame> frames;
+  for (uint32_t stream = 3; stream < 2003; stream += 2) {
+    const std::string open = FrameBytes(FrameType::kHeaders, kEndHeaders, stream, Block(GrpcFields("/t.T/Unary")));
+    for (Frame& frame : other_.Send(open)) frames.push_back(std::move(frame));
+  }
+  EXPECT_FALSE(Has(frames, FrameType::kRstStream, 3));
+  EXPECT_EQ(First(frames, FrameType::kRstStream, 2001).code(), ErrorCode::kRefusedStream);
+  EXPECT_LE(other_.session().held_bytes(), BufferShare::kOwnBytes);
+  budget_.GiveBack(rest);
+  EXPECT_TRUE(Has(other_.Send(other_.Call(2003, "/t.T/Unary", "x")), FrameType::kData, 2003));
+}
+
+TEST_F(Http2BudgetTest, CutsAnswersThatNobodyTakes) {
+  budget_.TakeAnyway(size_t{1} << 20);
+  Http2Peer peer(&routes_.router);
+  BufferShare share(&budget_);
+  peer.session().DrawOn(&share);
+  peer.Greet(Setting(4, 0));  // takes no answer
+  std::vector<Frame> frames;
+  for (uint32_t stream = 1; stream < 41; stream += 2) {
+    for (Frame& frame : peer.Send(peer.Call(stream, "/t.T/Unary", "size:10000"))) frames.push_back(std::move(frame));
+  }
+  EXPECT_EQ(First(frames, FrameType::kRstStream).code(), ErrorCode::kEnhanceYourCalm);
+  EXPECT_LE(peer.session().held_bytes(), BufferShare::kOwnBytes);
+}
+
+TEST_F(Http2BudgetTest, HoldsNothingForThoseThatAreOver) {
+  for (uint32_t stream = 1; stream < 1001; stream += 2) other_.Send(InTwo(stream, 100'000));
+  EXPECT_LE(other_.session().held_bytes(), BufferShare::kOwnBytes + 300'000);
+  other_.session().Rest();
+  EXPECT_LE(other_.session().held_bytes(), 1000u);
+}
+
 TEST(GrpcStatusTest, ReadsTimeouts) {
   EXPECT_EQ(ParseGrpcTimeout("100m"), absl::Milliseconds(100));
   EXPECT_EQ(ParseGrpcTimeout("99999999H"), absl::Hours(99999999));

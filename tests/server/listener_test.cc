@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "echo_methods.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "metrics/wire_metrics.h"
 #include "raw_call.h"
 #include "test_node.h"
 
@@ -235,6 +237,59 @@ TEST_F(ListenerTest, CutsWhoIsLeftWhenTheGraceIsOver) {
   whole.ReadResponse();
   listener_->Shutdown(absl::Milliseconds(20));
   EXPECT_EQ(half.Read(1), "");
+}
+
+TEST_F(ListenerTest, BoundsWhatAllConnectionsHoldAndAnswersThoseThatHoldLittle) {
+  BufferBudget budget(size_t{2} << 20);
+  WireMetrics metrics;
+  Start({.threads = 1, .buffers = &budget, .metrics = &metrics});
+  // Bodies that do not come to their end.
+  std::vector<std::unique_ptr<Caller>> hoarders;
+  size_t refused = 0;
+  for (int i = 0; i < 12; ++i) {
+    hoarders.push_back(std::make_unique<Caller>(listener_->address()));
+    hoarders.back()->Send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n");
+    hoarders.back()->Send(std::string(600'000, 'b'));
+    // Answered at once where it is refused; one that asks behind it is answered when the thread has read it all.
+    Caller caller(listener_->address());
+    caller.Send(kGet);
+    EXPECT_THAT(caller.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+    pollfd readable = {hoarders.back()->fd(), POLLIN, 0};
+    if (poll(&readable, 1, 0) == 0) continue;
+    EXPECT_THAT(hoarders.back()->ReadResponse(), StartsWith("HTTP/1.1 503 "));
+    EXPECT_EQ(hoarders.back()->Read(1), "");
+    ++refused;
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_LT(refused, 12u);
+  EXPECT_LE(budget.taken(), size_t{2} << 20);
+  EXPECT_EQ(RawUnary(Connect(listener_->address()), "/t.T/Unary", "hello").bytes, "hello");
+  const std::string large(1 << 20, 'm');
+  EXPECT_EQ(RawUnary(Connect(listener_->address()), "/t.T/Unary", large).status.error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  hoarders.clear();
+  // It is not known when the thread has seen that they are gone.
+  RawAnswer answer;
+  for (int i = 0; i < 1000 && answer.bytes != large; ++i) {
+    answer = RawUnary(Connect(listener_->address()), "/t.T/Unary", large);
+  }
+  EXPECT_EQ(answer.bytes, large);
+}
+
+TEST_F(ListenerTest, CutsWhoTakesNoAnswersWhereThereIsNoRoom) {
+  BufferBudget budget(size_t{1} << 20);
+  Start({.threads = 1, .buffers = &budget});
+  // Each answer has 8 MB.
+  Caller greedy(listener_->address());
+  greedy.Send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+  Caller other(listener_->address());
+  other.Send(kGet);
+  EXPECT_THAT(other.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  const std::string response = greedy.ReadResponse();
+  EXPECT_LT(response.size(), size_t{1} << 20);
+  other.Send(kGet);  // in a later turn of the thread
+  EXPECT_THAT(other.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_EQ(budget.taken(), 0u);
 }
 
 TEST_F(ListenerTest, SaysWhyItCannotListen) {
