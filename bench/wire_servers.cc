@@ -27,8 +27,8 @@ namespace {
 // Router and listener as sluiced makes them, around one checker.
 class OwnListener {
  public:
-  explicit OwnListener(Checker* checker)
-      : health_(&router_), methods_(checker, &router_), doors_({}, checker, &router_) {
+  explicit OwnListener(Checker* checker, absl::Duration shed_after = absl::InfiniteDuration())
+      : shed_after_(shed_after), health_(&router_), methods_(checker, &router_), doors_({}, checker, &router_) {
     health_.SetServing(true);
   }
   const Router* router() const { return &router_; }
@@ -37,6 +37,7 @@ class OwnListener {
     options.address.path = socket;
     options.rights.mode = 0600;
     options.threads = 1;
+    options.limits.wait_max = shed_after_;
     options.buffers = &buffers_;
     absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start(options, &router_);
     if (listener.ok()) listener_ = *std::move(listener);
@@ -44,6 +45,7 @@ class OwnListener {
   }
 
  private:
+  const absl::Duration shed_after_;
   Router router_;
   Health health_;
   EnforcementMethods methods_;
@@ -79,7 +81,7 @@ bool WriteAll(int fd, const char* bytes, size_t size) {
 absl::Status ServeNode(const std::string& folder, const Sizes& sizes) {
   const absl::StatusOr<std::unique_ptr<Node>> node = Node::Create(sizes, folder + "/decisions");
   if (!node.ok()) return node.status();
-  OwnListener own((*node)->checker()), bare((*node)->bare_checker());
+  OwnListener own((*node)->checker(), absl::Seconds(1)), bare((*node)->bare_checker());
   if (absl::Status status = own.Start(folder + "/own.sock"); !status.ok()) return status;
   if (absl::Status status = bare.Start(folder + "/bare.sock"); !status.ok()) return status;
   const absl::StatusOr<std::unique_ptr<CheckServer>> by_grpc =
@@ -93,7 +95,7 @@ absl::Status ServeNode(const std::string& folder, const Sizes& sizes) {
 absl::Status ServeOwn(const std::string& folder, const Sizes& sizes, absl::Duration shed_after) {
   const absl::StatusOr<std::unique_ptr<Node>> node = Node::Create(sizes, folder + "/decisions", shed_after);
   if (!node.ok()) return node.status();
-  OwnListener own((*node)->checker());
+  OwnListener own((*node)->checker(), shed_after);
   if (absl::Status status = own.Start(folder + "/own.sock"); !status.ok()) return status;
   ChildProcess::ServeUntilToldToStop();
   return absl::OkStatus();

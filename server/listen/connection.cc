@@ -88,6 +88,7 @@ bool Connection::OnReadable(absl::Span<char> scratch, MonotonicTime arrived_sinc
   }
   const size_t size = before + static_cast<size_t>(got);
   if (session_ == nullptr) Recognise({scratch.data(), size}, now);
+  if (session_ != nullptr) session_->OnWaited(WaitedAtMost(), now);
   const size_t taken = session_ == nullptr ? 0 : session_->Receive(scratch.subspan(0, size), now);
   if (size - taken > Session::kUnreadBytesMax) return false;  // a session never lets it come to this
   if (taken < size || before > 0) unread_.assign(scratch.data() + taken, size - taken);

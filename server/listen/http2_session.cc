@@ -6,6 +6,9 @@
 namespace sluice::http2 {
 namespace {
 
+// A peer is never told to have fewer calls under way than this, nor to have more again sooner.
+constexpr uint32_t kStreamsLeast = 16;
+constexpr absl::Duration kTellMoreAfter = absl::Milliseconds(100);
 // So many streams a connection may open whatever others hold: a few kilobytes.
 constexpr size_t kStreamsOwn = 64;
 constexpr size_t kBlockBytesMax = size_t{32} << 10;
@@ -43,6 +46,7 @@ Http2Session::Http2Session(const Router* router, const SessionLimits* limits, Mo
       limits_(limits),
       header_reader_(limits->header_bytes_max, limits->header_fields_max),
       now_ns_(now.ns),
+      streams_told_(limits->streams_max),
       receive_window_(kConnectionWindow),
       nuisance_since_ns_(now.ns),
       last_received_ns_(now.ns),
@@ -75,6 +79,28 @@ void Http2Session::Recount(Stream* stream) {
   texts_bytes_ -= stream->counted_bytes;
   stream->counted_bytes = stream->texts_bytes();
   texts_bytes_ += stream->counted_bytes;
+}
+
+// Who has fewer calls under way has fewer that wait here, and keeps the others where he can still give them up or send
+// them elsewhere. Without this the sockets hold more than can be worked off in `wait_max`, even by refusing it all.
+void Http2Session::OnWaited(absl::Duration waited, MonotonicTime now) {
+  if (limits_->wait_max == absl::InfiniteDuration() || !settings_seen_ || finished_) return;
+  const absl::Duration since_told = absl::Nanoseconds(now.ns - told_ns_);
+  uint32_t streams = streams_told_;
+  if (waited > limits_->wait_max / 4) {
+    // What waits already comes first: what is told shows a round later.
+    if (since_told < 2 * waited) return;
+    const double part = absl::FDivDuration(limits_->wait_max / 8, waited);
+    streams = static_cast<uint32_t>(streams * std::clamp(part, 1.0 / 8, 1.0 / 2));
+    streams = std::max(streams, std::min(kStreamsLeast, limits_->streams_max));
+  } else if (waited < limits_->wait_max / 16 && since_told > kTellMoreAfter) {
+    streams = std::min(2 * streams, limits_->streams_max);
+  }
+  if (streams == streams_told_) return;
+  streams_told_ = streams;
+  told_ns_ = now.ns;
+  AppendFrameHeader(6, FrameType::kSettings, 0, 0, &out_);
+  AppendSetting(SettingId::kMaxConcurrentStreams, streams, &out_);
 }
 
 size_t Http2Session::Receive(absl::Span<char> bytes, MonotonicTime now) {

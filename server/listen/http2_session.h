@@ -29,6 +29,7 @@ class Http2Session final : public Session {
   ~Http2Session() override;
 
   WireProtocol protocol() const override { return WireProtocol::kHttp2; }
+  void OnWaited(absl::Duration waited, MonotonicTime now) override;
   size_t Receive(absl::Span<char> bytes, MonotonicTime now) override;
   void Tick(MonotonicTime now) override;
   void OnWatchedChanged() override;
@@ -143,6 +144,11 @@ class Http2Session final : public Session {
   bool block_depends_on_itself_ = false;
   int block_frames_ = 0;
   std::string block_;
+
+  // SETTINGS_MAX_CONCURRENT_STREAMS as last told, and when. More are served all the same, up to the limit: what a peer
+  // had sent before it knew is no fault.
+  uint32_t streams_told_;
+  int64_t told_ns_ = 0;
 
   int64_t receive_window_ = 0;  // of the connection
   int64_t send_window_ = kDefaultWindow;

@@ -30,6 +30,8 @@ struct SessionLimits {
   absl::Duration idle_max = absl::Minutes(10);     // without a request
   absl::Duration ping_after = absl::Minutes(1);    // of silence on HTTP/2: asks whether the peer is there
   absl::Duration ping_patience = absl::Seconds(20);
+  // What has waited for longer is of no use to who asked. HTTP/2 peers are told to have less under way long before.
+  absl::Duration wait_max = absl::InfiniteDuration();
 };
 
 class Session {
@@ -42,6 +44,9 @@ class Session {
 
   // What it holds for its peer is asked of `share` from now on; null = it is not.
   void DrawOn(BufferShare* share) { share_ = share; }
+
+  // What Receive is given next has waited for at most so long.
+  virtual void OnWaited(absl::Duration waited, MonotonicTime now) {}
 
   // Takes what has arrived and returns how much of it is done with; the rest is to come again, at the front, together
   // with what follows it. May change `bytes`. Never wants more than kUnreadBytesMax before it takes some.

@@ -10,6 +10,15 @@
 #include "server/node/node.h"
 
 namespace sluice {
+namespace {
+
+SessionLimits LimitsOf(const Config& config) {
+  SessionLimits limits;
+  if (config.overload_after > absl::ZeroDuration()) limits.wait_max = config.overload_after;
+  return limits;
+}
+
+}  // namespace
 
 absl::Status Node::Listen() {
   checker_ = std::make_unique<Checker>(&engine_, clock_.get(), &readiness_, &metrics_,
@@ -34,6 +43,7 @@ absl::Status Node::StartListener() {
                        .rights = {config_.listen_check_mode, config_.listen_check_owner, config_.listen_check_group},
                        .make_folder = IsDefaultCheckAddress(config_.listen_check),
                        .threads = static_cast<int>(config_.threads),
+                       .limits = LimitsOf(config_),
                        .buffers = &buffers_,
                        .inherited = surroundings_->sockets.check,
                        .metrics = &metrics_.wire()},
@@ -88,6 +98,7 @@ absl::Status Node::StartDoors() {
   };
   Listener::Options options;
   options.threads = static_cast<int>(config_.threads);
+  options.limits = LimitsOf(config_);
   options.buffers = &buffers_;
   options.metrics = &metrics_.wire();
   options.rights.mode = config_.doors.listen_mode;

@@ -380,6 +380,77 @@ TEST(Http2BufferTest, BoundsWhatAConnectionHolds) {
   EXPECT_EQ(First(frames, FrameType::kRstStream).code(), ErrorCode::kEnhanceYourCalm);
 }
 
+// The number of streams that frames say a peer may have; 0 = none does.
+uint32_t StreamsTold(const std::vector<Frame>& frames) {
+  const Frame frame = First(frames, FrameType::kSettings, 0);
+  if (frame.header.length != 6 || ReadUint16(frame.payload.data()) != 3) return 0;
+  return ReadUint32(frame.payload.data() + 2);
+}
+
+class Http2WaitTest : public testing::Test {
+ protected:
+  Http2WaitTest() {
+    limits_.wait_max = absl::Seconds(1);
+    peer_ = std::make_unique<Http2Peer>(&routes_.router, limits_);
+    peer_->Greet();
+  }
+  // What the peer is told when it asks, and that has waited.
+  uint32_t Ask(absl::Duration waited, absl::Duration after = absl::Seconds(10)) {
+    peer_->Advance(after);
+    peer_->session().OnWaited(waited, peer_->now());
+    const std::vector<Frame> frames = peer_->Send(peer_->Call(stream_, "/t.T/Unary", "x"));
+    EXPECT_TRUE(Has(frames, FrameType::kData, stream_));
+    stream_ += 2;
+    return StreamsTold(frames);
+  }
+
+  EchoRoutes routes_;
+  SessionLimits limits_;
+  std::unique_ptr<Http2Peer> peer_;
+  uint32_t stream_ = 1;
+};
+
+TEST_F(Http2WaitTest, TellsAPeerToHaveLessUnderWayTheLongerItWaits) {
+  EXPECT_EQ(Ask(absl::ZeroDuration()), 0u);
+  EXPECT_EQ(Ask(absl::Milliseconds(240)), 0u);
+  EXPECT_EQ(Ask(absl::Milliseconds(500)), 256u);
+  EXPECT_EQ(Ask(absl::Milliseconds(500), absl::Milliseconds(900)), 0u) << "what was told may not show yet";
+  EXPECT_EQ(Ask(absl::Milliseconds(260)), 123u);
+  EXPECT_EQ(Ask(absl::Seconds(5), absl::Seconds(11)), 16u) << "an eighth, and never below";
+  EXPECT_EQ(Ask(absl::Seconds(5), absl::Seconds(11)), 0u);
+}
+
+TEST_F(Http2WaitTest, TellsItToHaveMoreAgainWhenNothingWaits) {
+  EXPECT_EQ(Ask(absl::Seconds(1)), 128u);
+  EXPECT_EQ(Ask(absl::Milliseconds(100)), 0u) << "neither much nor little";
+  EXPECT_EQ(Ask(absl::Milliseconds(10), absl::Milliseconds(200)), 256u);
+  EXPECT_EQ(Ask(absl::Milliseconds(10), absl::Milliseconds(50)), 0u);
+  EXPECT_EQ(Ask(absl::Milliseconds(10), absl::Milliseconds(100)), 512u);
+  EXPECT_EQ(Ask(absl::Milliseconds(10)), 1024u);
+  EXPECT_EQ(Ask(absl::Milliseconds(10)), 0u);
+}
+
+TEST_F(Http2WaitTest, ServesWhatWasSentBeforeThePeerKnew) {
+  EXPECT_EQ(Ask(absl::Seconds(5)), 128u);
+  EXPECT_EQ(Ask(absl::Seconds(5), absl::Seconds(11)), 16u);
+  std::string open, end;
+  for (uint32_t stream = 101; stream < 301; stream += 2) {
+    open += FrameBytes(FrameType::kHeaders, kEndHeaders, stream, Block(GrpcFields("/t.T/Unary")));
+    end += FrameBytes(FrameType::kData, kEndStream, stream, Message("x"));
+  }
+  EXPECT_FALSE(Has(peer_->Send(open), FrameType::kRstStream));
+  EXPECT_TRUE(Has(peer_->Send(end), FrameType::kData, 299));
+}
+
+TEST(Http2NoWaitTest, WithoutABoundOnWaitingAPeerIsToldNothing) {
+  EchoRoutes routes;
+  Http2Peer peer(&routes.router);
+  peer.Greet();
+  peer.Advance(absl::Seconds(10));
+  peer.session().OnWaited(absl::Seconds(10), peer.now());
+  EXPECT_FALSE(Has(peer.Take(), FrameType::kSettings));
+}
+
 // Two connections that draw on one budget of a megabyte.
 class Http2BudgetTest : public testing::Test {
  protected:
