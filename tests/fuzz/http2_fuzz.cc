@@ -12,19 +12,27 @@
 namespace sluice {
 namespace {
 
-std::string Converse(absl::string_view bytes, size_t piece, size_t window) {
+// `scarce`: all that is for all connections is taken, and what comes has waited.
+std::string Converse(absl::string_view bytes, size_t piece, size_t window, bool scarce) {
   EchoRoutes routes;
   SessionLimits limits;
   limits.streams_max = 8;
   limits.buffered_bytes_max = 1 << 20;
   limits.message_bytes_max = 1 << 16;
   MonotonicTime now{1'000'000'000};
+  limits.wait_max = absl::Seconds(1);
+  BufferBudget budget(0);
+  BufferShare share(scarce ? &budget : nullptr);
   http2::Http2Session session(&routes.router, &limits, now);
+  session.DrawOn(&share);
   std::string unread(http2::kPreface.data(), http2::kPreface.size());
   http2::AppendFrameHeader(6, http2::FrameType::kSettings, 0, 0, &unread);
   http2::AppendSetting(http2::SettingId::kInitialWindowSize, static_cast<uint32_t>(window), &unread);
   for (size_t at = 0; !session.finished();) {
+    if (scarce) session.OnWaited(absl::Milliseconds(400), now);
     unread.erase(0, session.Receive(absl::MakeSpan(unread), now));
+    share.Hold(session.held_bytes());
+    if (scarce) session.Rest();
     if (unread.size() > Session::kUnreadBytesMax) abort();
     if (at >= bytes.size()) break;
     const absl::string_view more = bytes.substr(at, piece);
@@ -56,9 +64,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   const absl::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   const size_t window = data[0] < 128 ? 65535 : data[0] - 128;
-  const std::string whole = sluice::Converse(bytes, size, window);
-  const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window);
+  const std::string whole = sluice::Converse(bytes, size, window, /*scarce=*/false);
+  const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window, /*scarce=*/false);
   // Where the second changed between the two, so did Date: then once more is no longer what it was.
-  if (whole != pieces && whole == sluice::Converse(bytes, size, window)) abort();
+  if (whole != pieces && whole == sluice::Converse(bytes, size, window, /*scarce=*/false)) abort();
+  sluice::Converse(bytes, 1 + data[0] % 13, window, /*scarce=*/true);
   return 0;
 }
