@@ -114,6 +114,16 @@ void Print(const char* what, const Figures& figures, double seconds) {
       static_cast<int>(figures.wrong), figures.late_p50_ms, figures.late_p99_ms);
 }
 
+// Windows of [from_ns, to_ns) that are not as SecondsToRecover wants them.
+int WindowsOver(const OfferedLoad& load, int64_t from_ns, int64_t to_ns, double p99_ms) {
+  int over = 0;
+  for (int64_t at = from_ns; at + kWindowNs <= to_ns; at += kWindowNs) {
+    const Figures window = FiguresOf(load, at, at + kWindowNs);
+    over += window.decided < window.due || window.decided_p99_ms > p99_ms ? 1 : 0;
+  }
+  return over;
+}
+
 // Seconds until all calls that are due are decided within `p99_ms`, for two windows in a row; all of them where that
 // never comes.
 double SecondsToRecover(const OfferedLoad& load, int64_t from_ns, int64_t to_ns, double p99_ms) {
@@ -171,8 +181,11 @@ class Trial {
     std::printf("  server CPU %.2f us a call made, both\n", absl::ToDoubleMicroseconds((*server)->CpuTime() - cpu) /
                                                                 static_cast<double>(overload.made() + after.made()));
     if (overload.wrong + after.wrong > 0) return absl::InternalError(absl::StrCat("overload: ", storm.what));
-    WriteGoals(capacity, unloaded, overload, grown, resident,
-               SecondsToRecover(storm, lasts_ns, 2 * lasts_ns, 2 * unloaded.decided_p99_ms));
+    const double p99_ms = 2 * unloaded.decided_p99_ms;
+    std::printf("  windows of %d ms that are over twice the unloaded p99, or shed: %d unloaded, %d afterwards, of %d\n",
+                static_cast<int>(kWindowNs / kMs), WindowsOver(calm, 0, lasts_ns, p99_ms),
+                WindowsOver(storm, lasts_ns, 2 * lasts_ns, p99_ms), static_cast<int>(lasts_ns / kWindowNs));
+    WriteGoals(capacity, unloaded, overload, grown, resident, SecondsToRecover(storm, lasts_ns, 2 * lasts_ns, p99_ms));
     return absl::OkStatus();
   }
 
