@@ -61,6 +61,12 @@ printf '\nCheck over gRPC, beside an empty echo service\n'
 printf '\nThe listener, beside gRPC C++, a ping-pong of bytes and nginx\n'
 "$programs/sluice_wire_bench" "${wire[@]}" --json "$work/wire.json" --goals "$work/goals" || failed=1
 
+# The short form of it is a test of its own.
+if [[ $mode != --short ]]; then
+  printf '\nThe listener under five times what it can do\n'
+  "$programs/sluice_overload_bench" --goals "$work/goals" || failed=1
+fi
+
 # The short form of it is two tests of their own.
 if [[ $mode != --short ]]; then
   printf '\nThe decision log, in process\n'
