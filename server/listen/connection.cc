@@ -37,25 +37,25 @@ bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == E
 
 }  // namespace
 
-Connection::Connection(int fd, const Router* router, const SessionLimits* limits, BufferBudget* buffers,
-                       WireCounts* counts, MonotonicTime now, std::unique_ptr<Session> session)
+AcceptedConnection::AcceptedConnection(int fd, const Router* router, const SessionLimits* limits, BufferBudget* buffers,
+                                       WireCounts* counts, MonotonicTime now, std::unique_ptr<Session> session)
     : fd_(fd), router_(router), limits_(limits), counts_(counts), share_(buffers), since_(now) {
   if (session != nullptr) Begin(std::move(session));
 }
 
-Connection::~Connection() {
+AcceptedConnection::~AcceptedConnection() {
   if (session_ != nullptr) counts_->OnClosed(session_->protocol());
   close(fd_);
 }
 
-void Connection::Begin(std::unique_ptr<Session> session) {
+void AcceptedConnection::Begin(std::unique_ptr<Session> session) {
   session_ = std::move(session);
   session_->CountIn(counts_);
   session_->DrawOn(&share_);
   counts_->OnOpened(session_->protocol());
 }
 
-void Connection::Recognise(absl::string_view front, MonotonicTime now) {
+void AcceptedConnection::Recognise(absl::string_view front, MonotonicTime now) {
   constexpr absl::string_view kPreface = http2::kPreface;
   const size_t size = std::min(front.size(), kPreface.size());
   if (front.substr(0, size) != kPreface.substr(0, size)) {
@@ -68,7 +68,7 @@ void Connection::Recognise(absl::string_view front, MonotonicTime now) {
   if (draining_) session_->Drain(now);
 }
 
-bool Connection::OnReadable(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now) {
+bool AcceptedConnection::OnReadable(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now) {
   if (lingering_) return Discard(scratch);
   if (peer_done_) return Account(Send(now));
   active_ = true;
@@ -95,16 +95,16 @@ bool Connection::OnReadable(absl::Span<char> scratch, MonotonicTime arrived_sinc
   return Account(Send(now));
 }
 
-bool Connection::Discard(absl::Span<char> scratch) {
+bool AcceptedConnection::Discard(absl::Span<char> scratch) {
   const ssize_t got = recv(fd_, scratch.data(), scratch.size(), 0);
   if (got < 0) return WouldBlock();
   discarded_ += static_cast<size_t>(got);
   return got > 0 && discarded_ <= kDiscardedMax;
 }
 
-bool Connection::OnWritable(MonotonicTime now) { return Account(Send(now)); }
+bool AcceptedConnection::OnWritable(MonotonicTime now) { return Account(Send(now)); }
 
-bool Connection::Account(bool goes_on) {
+bool AcceptedConnection::Account(bool goes_on) {
   if (!goes_on || session_ == nullptr) return goes_on;
   share_.Hold(unread_.capacity() + session_->held_bytes());
   if (share_.holds_own_only() || !share_.exhausted()) return true;
@@ -116,7 +116,7 @@ bool Connection::Account(bool goes_on) {
   return false;
 }
 
-bool Connection::Send(MonotonicTime now) {
+bool AcceptedConnection::Send(MonotonicTime now) {
   if (session_ == nullptr || lingering_) return !peer_done_;
   std::string& out = session_->out();
   while (sent_ < out.size()) {
@@ -149,7 +149,7 @@ bool Connection::Send(MonotonicTime now) {
   return true;
 }
 
-bool Connection::Tick(MonotonicTime now) {
+bool AcceptedConnection::Tick(MonotonicTime now) {
   if (lingering_) return Between(since_, now) <= kLingerMax;
   if (session_ == nullptr) {
     if (Between(since_, now) <= limits_->request_max) return true;
@@ -172,19 +172,19 @@ bool Connection::Tick(MonotonicTime now) {
   return Account(goes_on);
 }
 
-bool Connection::OnWatchedChanged(MonotonicTime now) {
+bool AcceptedConnection::OnWatchedChanged(MonotonicTime now) {
   if (session_ != nullptr) session_->OnWatchedChanged();
   return Account(Send(now));
 }
 
-bool Connection::Drain(MonotonicTime now) {
+bool AcceptedConnection::Drain(MonotonicTime now) {
   draining_ = true;
   if (session_ == nullptr) return !unread_.empty();  // nothing was asked
   session_->Drain(now);
   return Account(Send(now));
 }
 
-uint32_t Connection::wanted_events() const {
+uint32_t AcceptedConnection::wanted_events() const {
   const size_t unsent = lingering_ ? 0 : unsent_bytes();
   const bool takes_more = unsent == 0 || (unsent <= kUnsentBytesMax && !share_.exhausted());
   return (unsent > 0 ? uint32_t{EPOLLOUT} : 0) | (takes_more && !peer_done_ ? uint32_t{EPOLLIN} : 0);

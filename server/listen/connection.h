@@ -15,16 +15,16 @@
 namespace sluice {
 
 // The first bytes say what is spoken: the preface of HTTP/2, else HTTP/1.1.
-class Connection {
+class AcceptedConnection {
  public:
   // Owns `fd`, which does not block. All must outlive the connection; `counts` are those of its thread; `buffers`
   // bounds what it holds together with others, null = nothing does. With `session` that is what is spoken, whatever the
   // first bytes say.
-  Connection(int fd, const Router* router, const SessionLimits* limits, BufferBudget* buffers, WireCounts* counts,
-             MonotonicTime now, std::unique_ptr<Session> session = nullptr);
-  ~Connection();
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
+  AcceptedConnection(int fd, const Router* router, const SessionLimits* limits, BufferBudget* buffers,
+                     WireCounts* counts, MonotonicTime now, std::unique_ptr<Session> session = nullptr);
+  ~AcceptedConnection();
+  AcceptedConnection(const AcceptedConnection&) = delete;
+  AcceptedConnection& operator=(const AcceptedConnection&) = delete;
 
   // Each does what can be done without waiting, and returns whether the connection goes on; else it is to be destroyed.
   // `scratch` is memory for what is read, of kScratchBytes; connections of a thread share it. `arrived_since`: nothing

@@ -51,7 +51,7 @@ EventLoop::EventLoop(int epoll, int wake, const Router* router, const SessionLim
       make_session_(make_session),
       buffers_(buffers),
       counts_(counts),
-      scratch_(Connection::kScratchBytes) {}
+      scratch_(AcceptedConnection::kScratchBytes) {}
 
 EventLoop::~EventLoop() {
   if (thread_.joinable()) {
@@ -140,7 +140,7 @@ void EventLoop::Run() {
       } else if (data == this) {
         if (!draining_) on_readable_();
       } else {
-        auto* const connection = static_cast<Connection*>(data);
+        auto* const connection = static_cast<AcceptedConnection*>(data);
         if (connection->gone) continue;
         bool goes_on = true;
         // An error is met by the read or the write.
@@ -178,11 +178,11 @@ void EventLoop::TakeTasks(MonotonicTime now) {
   }
   for (const int fd : tasks.adopted) Serve(fd, now);
   if (!tasks.notify && !tasks.drain) return;
-  std::vector<Connection*> all;
+  std::vector<AcceptedConnection*> all;
   all.reserve(connections_.size());
   for (const auto& [connection, owned] : connections_) all.push_back(connection);
   if (tasks.notify) {
-    for (Connection* const connection : all) {
+    for (AcceptedConnection* const connection : all) {
       Settle(connection, connection->OnWatchedChanged(now));
     }
   }
@@ -190,7 +190,7 @@ void EventLoop::TakeTasks(MonotonicTime now) {
     draining_ = true;
     deadline_ = tasks.deadline;
     if (watched_ >= 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, std::exchange(watched_, -1), nullptr);
-    for (Connection* const connection : all) {
+    for (AcceptedConnection* const connection : all) {
       if (!connection->gone) Settle(connection, connection->Drain(now));
     }
   }
@@ -199,8 +199,8 @@ void EventLoop::TakeTasks(MonotonicTime now) {
 void EventLoop::Serve(int fd, MonotonicTime now) {
   std::unique_ptr<Session> session;
   if (*make_session_) session = (*make_session_)(now);
-  auto owned = std::make_unique<Connection>(fd, router_, limits_, buffers_, counts_, now, std::move(session));
-  Connection* const connection = owned.get();
+  auto owned = std::make_unique<AcceptedConnection>(fd, router_, limits_, buffers_, counts_, now, std::move(session));
+  AcceptedConnection* const connection = owned.get();
   connection->events = connection->wanted_events();
   epoll_event event = {};
   event.events = connection->events;
@@ -213,7 +213,7 @@ void EventLoop::Serve(int fd, MonotonicTime now) {
   connections_.emplace(connection, std::move(owned));
 }
 
-void EventLoop::Settle(Connection* connection, bool goes_on) {
+void EventLoop::Settle(AcceptedConnection* connection, bool goes_on) {
   if (!goes_on) {
     const auto found = connections_.find(connection);
     connection->gone = true;
@@ -240,11 +240,11 @@ void EventLoop::TickAll(MonotonicTime now) {
   if (all) ticked_ = now;
   fine_ticked_ = now;
   fine_ = false;
-  std::vector<Connection*> due;
+  std::vector<AcceptedConnection*> due;
   for (const auto& [connection, owned] : connections_) {
     if (all || connection->has_deadlines()) due.push_back(connection);
   }
-  for (Connection* const connection : due) {
+  for (AcceptedConnection* const connection : due) {
     const bool goes_on = connection->Tick(now);
     fine_ |= goes_on && connection->has_deadlines();
     Settle(connection, goes_on);

@@ -61,7 +61,7 @@ class EventLoop {
   void Wake();
   void Serve(int fd, MonotonicTime now);
   // Waits for what the connection wants now; or destroys it.
-  void Settle(Connection* connection, bool goes_on);
+  void Settle(AcceptedConnection* connection, bool goes_on);
   void TickAll(MonotonicTime now);
   int PatienceMs(MonotonicTime now) const;
 
@@ -81,9 +81,9 @@ class EventLoop {
   std::atomic<int> connections_count_{0};
 
   // Of the loop's thread.
-  absl::flat_hash_map<Connection*, std::unique_ptr<Connection>> connections_;
+  absl::flat_hash_map<AcceptedConnection*, std::unique_ptr<AcceptedConnection>> connections_;
   // Destroyed in the middle of a batch of events, of which another may be meant for it.
-  std::vector<std::unique_ptr<Connection>> dead_;
+  std::vector<std::unique_ptr<AcceptedConnection>> dead_;
   std::vector<char> scratch_;
   MonotonicTime ticked_;       // all of them
   MonotonicTime fine_ticked_;  // those that have deadlines
