@@ -29,6 +29,13 @@ WireCounts* WireMetrics::AddThread() {
   return threads_.back().get();
 }
 
+template <typename Of>
+double WireMetrics::Sum(const Of& of) const {
+  int64_t total = 0;
+  for (const auto& thread : threads_) total += of(*thread);
+  return static_cast<double>(total);
+}
+
 std::vector<MetricFamily> WireMetrics::Collect() const {
   MetricFamily open = Family("sluice_connections", "Connections open on the listener for checks.", MetricType::Gauge);
   MetricFamily opened =
@@ -37,27 +44,22 @@ std::vector<MetricFamily> WireMetrics::Collect() const {
       Family("sluice_protocol_errors_total",
              "Connections and streams that ended before their time, by what went wrong.", MetricType::Counter);
   absl::MutexLock lock(&mutex_);
-  const auto sum = [&](const auto& of) {
-    int64_t total = 0;
-    for (const auto& thread : threads_) total += of(*thread);
-    return static_cast<double>(total);
-  };
   for (int p = 0; p < kWireProtocolCount; ++p) {
     const auto protocol = static_cast<WireProtocol>(p);
     const absl::string_view name = Name(protocol);
     // Closed first: a connection that closes between the two loads must not make less than nothing.
-    const double closed_sum = sum([&](const WireCounts& counts) { return counts.closed(protocol); });
-    const double opened_sum = sum([&](const WireCounts& counts) { return counts.opened(protocol); });
+    const double closed_sum = Sum([&](const WireCounts& counts) { return counts.closed(protocol); });
+    const double opened_sum = Sum([&](const WireCounts& counts) { return counts.opened(protocol); });
     AddGauge(opened_sum - closed_sum, {{"protocol", name}}, &open);
     AddCounter(opened_sum, {{"protocol", name}}, &opened);
     for (int e = 0; e < kWireErrorCount; ++e) {
       const auto error = static_cast<WireError>(e);
-      AddCounter(sum([&](const WireCounts& counts) { return counts.errors(protocol, error); }),
+      AddCounter(Sum([&](const WireCounts& counts) { return counts.errors(protocol, error); }),
                  {{"protocol", name}, {"error", Name(error)}}, &errors);
     }
   }
-  const double streams_closed = sum([](const WireCounts& counts) { return counts.streams_closed(); });
-  const double streams_opened = sum([](const WireCounts& counts) { return counts.streams_opened(); });
+  const double streams_closed = Sum([](const WireCounts& counts) { return counts.streams_closed(); });
+  const double streams_opened = Sum([](const WireCounts& counts) { return counts.streams_opened(); });
   return {
       std::move(open), std::move(opened), std::move(errors),
       Single("sluice_streams", "Streams of checks that are open.", MetricType::Gauge, streams_opened - streams_closed)};

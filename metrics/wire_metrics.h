@@ -21,6 +21,10 @@ class WireMetrics {
   std::vector<prometheus::MetricFamily> Collect() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  // Over all threads.
+  template <typename Of>
+  double Sum(const Of& of) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable absl::Mutex mutex_;
   std::vector<std::unique_ptr<WireCounts>> threads_ ABSL_GUARDED_BY(mutex_);
 };
