@@ -119,7 +119,7 @@ absl::string_view QuestionSet::Keep(absl::string_view text) {
 }
 
 size_t MapBytes(const Sizes& sizes) {
-  const int64_t entities = sizes.accounts + 2 * sizes.buckets + sizes.flags;
+  const int64_t entities = sizes.accounts + 2 * sizes.buckets + sizes.lone_hosts + sizes.flags;
   return (size_t{1} << 30) + static_cast<size_t>(entities) * 600;
 }
 

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -75,23 +76,6 @@ class Asker {
       wrong_ += !question.IsAnsweredBy(decision.verdict, decision.reason);
     });
   }
-  // The same in batches, as CheckBatch asks: each read whole, looked ahead to where `prefetch`, then decided in order.
-  double Batched(bool prefetch) {
-    constexpr size_t kBatch = 64;
-    std::vector<CheckInput> inputs(kBatch);
-    const double seconds = SecondsOf([&] {
-      for (size_t first = 0; first + kBatch <= questions_.size(); first += kBatch) {
-        for (size_t i = 0; i < kBatch; ++i) questions_[first + i].Fill(&inputs[i]);
-        for (size_t i = 0; prefetch && i < kBatch; ++i) fixture_.engine().Prefetch(inputs[i]);
-        now_.mono.ns += 1000;
-        for (size_t i = 0; i < kBatch; ++i) {
-          const Decision decision = fixture_.engine().Check(inputs[i], now_);
-          wrong_ += !questions_[first + i].IsAnsweredBy(decision.verdict, decision.reason);
-        }
-      }
-    });
-    return seconds * 1e9 / static_cast<double>(questions_.size());
-  }
   // Of what a check cannot do without, in the order in which one thing follows from the other: its names hashed, the
   // tables, the filter, and one compare-and-swap. No form of a name, no rule, no decision.
   double Bare() {
@@ -144,26 +128,22 @@ class Asker {
 
 struct Costs {
   double whole = 0, bare = 0, ratio = 0;  // medians; nanoseconds
-  double batched = 0, prefetched = 0;     // a check in a batch, without and with looking ahead
 };
 
 // Whole and bare by turns, so that a machine that grows slower meets both alike.
 Costs Measure(Fixture* fixture, const Sizes& sizes, Case what, const Options& options, int64_t* wrong) {
   const QuestionSet questions(sizes, what, kQuestions, /*seed=*/1);
   Asker asker(fixture, &questions, what == Case::kCdnAllow);
-  std::vector<double> whole, bare, ratio, batched, prefetched;
+  std::vector<double> whole, bare, ratio;
   for (int round = 0; round <= options.rounds; ++round) {
     const double one = asker.Whole(), other = asker.Bare();
-    const double in_batch = asker.Batched(false), ahead = asker.Batched(true);
     if (round == 0) continue;
-    batched.push_back(in_batch);
-    prefetched.push_back(ahead);
     whole.push_back(one);
     bare.push_back(other);
     ratio.push_back(one / other);
   }
   *wrong += asker.wrong();
-  return {Median(whole), Median(bare), Median(ratio), Median(batched), Median(prefetched)};
+  return {Median(whole), Median(bare), Median(ratio)};
 }
 
 // ---- Memory
@@ -174,7 +154,11 @@ void MeasureMemory(const Options& options, Goals* goals) {
   const auto of = [](const Sizes& sizes, int64_t entities) {
     const TemporaryFolder folder;
     auto store = Store::Open({.path = folder.path(), .map_bytes = MapBytes(sizes), .sync = false});
-    if (!store.ok() || !FillStore(store->get(), sizes, Today()).ok()) return 0.0;
+    const absl::Status filled = store.ok() ? FillStore(store->get(), sizes, Today()) : store.status();
+    if (!filled.ok()) {
+      std::fprintf(stderr, "sluice_index_bench: %s\n", filled.ToString().c_str());
+      std::exit(1);
+    }
     const double before = AnonymousBytes();
     const Fixture fixture(*std::move(store), Today());
     return (AnonymousBytes() - before) / static_cast<double>(entities);
@@ -244,10 +228,6 @@ int Run(const Options& options) {
                absl::StrFormat("%.0f ns against %.0f ns, random keys, one rate", many[0].whole, many[0].bare));
   goals.AtMost("whole check against its bare parts, read by host and path", cdn.ratio, 1.5, "x",
                absl::StrFormat("%.0f ns against %.0f ns, random keys, one rate", cdn.whole, cdn.bare));
-  for (const auto& [kind, costs] : {std::pair("owner's download", many[0]), std::pair("read by host and path", cdn)}) {
-    std::printf("in batches of 64, %s: %.0f ns a check, looking ahead %.0f ns\n", kind, costs.batched,
-                costs.prefetched);
-  }
   many[1] = Measure(fixture.get(), sizes, Case::kFlagDeny, options, &wrong);
   fixture.reset();
   {
