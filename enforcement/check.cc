@@ -24,6 +24,27 @@ bool KeptNames::Holds(absl::string_view name) const {
   return false;
 }
 
+void Decision::Clear() {
+  verdict = Verdict::kUnspecified;
+  reason = Reason::kUnspecified;
+  fault = Fault::kUnspecified;
+  set_by = Role::kUnspecified;
+  clause.clear();
+  rule_id.clear();
+  lease_id.clear();
+  warnings.clear();
+  all_reasons.clear();
+  retry_after_ms = shape_bytes_per_second = cache_for_ms = recheck_after_ms = revision = 0;
+  http = HttpHint();
+  rate.reset();
+  trial_verdict = Verdict::kUnspecified;
+  trial_reason = Reason::kUnspecified;
+  trial_rule_id.clear();
+  dimension = Dimension::kUnspecified;
+  owner = bucket = key = host = {};
+  kept.Clear();
+}
+
 Decision& Decision::operator=(const Decision& other) {
   if (this == &other) return *this;
   verdict = other.verdict;

@@ -145,6 +145,8 @@ struct Decision {
   Decision() = default;
   Decision(const Decision& other) { *this = other; }
   Decision& operator=(const Decision& other);
+  // As one that was just made, but for the memory that its texts have: what decides many keeps one.
+  void Clear();
 
   Verdict verdict = Verdict::kUnspecified;
   Reason reason = Reason::kUnspecified;

@@ -37,7 +37,21 @@ Engine::Engine(const Pack* pack, const PolicyIndex* index, Limiter* limiter, Nod
       static_shares_(options.fleet_size),
       parts_{pack, limiter, std::move(options), shares != nullptr ? shares : &static_shares_, nullptr} {}
 
-absl::Status Engine::Validate(const CheckInput& input) {
+namespace {
+
+// Whether every name is well within its bound, told by one comparison for all of a bound: sizes below a power of two
+// stay below it together. False says nothing.
+bool NamesPlainlyFit(const CheckInput& input) {
+  static_assert(kIdBytesMax == 256 && kAccountBytesMax == 256 && kBucketBytesMax == 256 && kHostBytesMax >= 256);
+  static_assert(kKeyBytesMax == 4096);
+  const ObjectView& source = input.copy_source;
+  const size_t ids = input.request_id.size() | input.requester.size() | input.owner.size() | input.bucket.size() |
+                     input.version_id.size() | input.region.size() | input.lease_id.size() | input.host.size() |
+                     source.bucket.size() | source.version_id.size();
+  return ids < 256 && (input.key.size() | input.path.size() | source.key.size()) < 4096;
+}
+
+absl::Status NameTooLong(const CheckInput& input) {
   const struct {
     absl::string_view field, value;
     size_t most;
@@ -57,6 +71,15 @@ absl::Status Engine::Validate(const CheckInput& input) {
   for (const auto& bound : bounds) {
     if (bound.value.size() > bound.most) return TooLong(bound.field, bound.value.size(), bound.most);
   }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Engine::Validate(const CheckInput& input) {
+  if (!NamesPlainlyFit(input)) {
+    if (absl::Status status = NameTooLong(input); !status.ok()) return status;
+  }
   if (input.hashes.size() > kHashesMax) {
     return absl::InvalidArgumentError(absl::StrCat("hashes: want at most ", kHashesMax, ", got ", input.hashes.size()));
   }
@@ -72,55 +95,44 @@ absl::Status Engine::Validate(const CheckInput& input) {
   return absl::OkStatus();
 }
 
-Decision Engine::CannotDecide(Reason reason, const CheckInput& input) const {
+void Engine::CannotDecide(Reason reason, const CheckInput& input, Decision* decision) const {
   const bool allowed = options().failure.Allows(reason, input.operation);
-  Decision decision;
-  decision.clause = pack().reasons[static_cast<size_t>(reason)].clause;
-  decision.all_reasons.push_back(reason);
-  FillAnswer(pack(), reason, input.dialect == Dialect::kUnspecified ? options().dialect : input.dialect, &decision);
-  decision.verdict = allowed ? Verdict::kAllow : Verdict::kDeny;
+  decision->Clear();
+  decision->clause = pack().reasons[static_cast<size_t>(reason)].clause;
+  decision->all_reasons.push_back(reason);
+  FillAnswer(pack(), reason, input.dialect == Dialect::kUnspecified ? options().dialect : input.dialect, decision);
+  decision->verdict = allowed ? Verdict::kAllow : Verdict::kDeny;
   if (allowed) {
-    decision.warnings.push_back(reason);
-    decision.http = HttpHint();
-    decision.retry_after_ms = 0;
+    decision->warnings.push_back(reason);
+    decision->http = HttpHint();
   }
-  return decision;
 }
 
-Decision Engine::Check(const CheckInput& input, Moment now) {
+void Engine::Check(const CheckInput& input, Moment now, Decision* decision) {
   const PolicyIndex::Guard policy = index_->Read();
-  if (!policy->ready()) return CannotDecide(Reason::kNotReady, input);
+  if (!policy->ready()) return CannotDecide(Reason::kNotReady, input, decision);
   if (policy->revision() < input.min_revision) {
-    Decision decision = CannotDecide(Reason::kStalePolicy, input);
-    decision.revision = policy->revision();
-    return decision;
+    CannotDecide(Reason::kStalePolicy, input, decision);
+    decision->revision = policy->revision();
+    return;
   }
-  return Decide(input, now, *policy, /*spend=*/true, nullptr);
+  Decide(input, now, *policy, /*spend=*/true, nullptr, decision);
 }
 
-Decision Engine::Decide(const CheckInput& input, Moment now, const Policy& policy, bool spend,
-                        std::vector<ExplainStep>* steps) const {
+void Engine::Decide(const CheckInput& input, Moment now, const Policy& policy, bool spend,
+                    std::vector<ExplainStep>* steps, Decision* decision) const {
+  decision->Clear();
   Judge judge(input, now, policy, parts_, steps);
-  Decision decision = judge.Run(spend);
+  judge.Run(spend, decision);
   // What may be flagged and cannot be looked up is not let through.
   if (judge.unreadable()) {
-    decision = CannotDecide(Reason::kStoreUnreadable, input);
-    decision.revision = policy.revision();
+    CannotDecide(Reason::kStoreUnreadable, input, decision);
+    decision->revision = policy.revision();
   }
-  return decision;
-}
-
-void Engine::Prefetch(const CheckInput& input) const {
-  const PolicyIndex::Guard policy = index_->Read();
-  if (!input.owner.empty()) policy->PrefetchAccount(SubjectHash(SubjectKind::kAccount, input.owner));
-  if (!input.requester.empty()) policy->PrefetchAccount(SubjectHash(SubjectKind::kAccount, input.requester));
-  if (!input.host.empty()) policy->PrefetchDomain(SubjectHash(SubjectKind::kHost, input.host));
-  if (input.bucket.empty()) return;
-  policy->PrefetchBucket(SubjectHash(SubjectKind::kBucket, input.bucket));
-  if (!input.key.empty()) policy->PrefetchFlags(SubjectHash(SubjectKind::kObject, input.bucket, input.key));
 }
 
 Decision Engine::Explain(const CheckInput& input, Moment now, std::vector<ExplainStep>* steps) {
+  Decision decision;
   const PolicyIndex::Guard policy = index_->Read();
   if (!policy->ready() || policy->revision() < input.min_revision) {
     const Reason reason = policy->ready() ? Reason::kStalePolicy : Reason::kNotReady;
@@ -128,11 +140,12 @@ Decision Engine::Explain(const CheckInput& input, Moment now, std::vector<Explai
     if (steps != nullptr) {
       steps->push_back({std::string(Name(reason)), true, rule.clause, absl::StrCat(rule.zh, " ", rule.en)});
     }
-    Decision decision = CannotDecide(reason, input);
+    CannotDecide(reason, input, &decision);
     decision.revision = policy->revision();
     return decision;
   }
-  return Decide(input, now, *policy, /*spend=*/false, steps);
+  Decide(input, now, *policy, /*spend=*/false, steps, &decision);
+  return decision;
 }
 
 absl::Status Engine::Report(absl::string_view report_id, absl::Span<const UsageInput> usages, Moment now) {

@@ -79,12 +79,15 @@ class Engine {
   // malformed address. Doors call it before Check; Check itself judges whatever it is given.
   static absl::Status Validate(const CheckInput& input);
 
-  // Thread-safe; never blocks on a lock or on I/O. Spends tokens only where nothing denies and every limit has them.
-  Decision Check(const CheckInput& input, Moment now);
-
-  // Brings what Check(input) will look up into the cache, without waiting: for a batch, called for each check before
-  // the first is decided. Thread-safe; changes no answer.
-  void Prefetch(const CheckInput& input) const;
+  // Overwrites `*decision`. Thread-safe; never blocks on a lock or on I/O. Spends tokens only where nothing denies and
+  // every limit has them.
+  void Check(const CheckInput& input, Moment now, Decision* decision);
+  // The same as a value.
+  Decision Check(const CheckInput& input, Moment now) {
+    Decision decision;
+    Check(input, now, &decision);
+    return decision;
+  }
 
   // The same decision in full detail, spending nothing and holding no lease. Appends every rule looked at, in order of
   // precedence, to `*steps`, which may be null. With now.wall in the past or the future: what the policy of today says
@@ -107,7 +110,8 @@ class Engine {
 
   // The answer of a node that cannot decide, for a reason of FailurePolicy::kReasons: a denial, or, where the failure
   // policy lets the operation pass, an ALLOW with the reason as its warning. Thread-safe; reads no policy.
-  Decision CannotDecide(Reason reason, const CheckInput& input) const;
+  // Overwrites `*decision`.
+  void CannotDecide(Reason reason, const CheckInput& input, Decision* decision) const;
 
   int64_t revision() const { return index_->Read()->revision(); }
   const NodeOptions& options() const { return parts_.options; }
@@ -132,8 +136,8 @@ class Engine {
   void AddUsage(const UsageInput& usage, Moment now, LedgerRecord* record, std::vector<Charge>* charges) const;
   void TellUsage(absl::Span<const UsageInput> usages, Moment now) const;
 
-  Decision Decide(const CheckInput& input, Moment now, const Policy& policy, bool spend,
-                  std::vector<ExplainStep>* steps) const;
+  void Decide(const CheckInput& input, Moment now, const Policy& policy, bool spend, std::vector<ExplainStep>* steps,
+              Decision* decision) const;
 
   const PolicyIndex* const index_;
   const StaticShares static_shares_;

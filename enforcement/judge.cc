@@ -78,7 +78,7 @@ Judge::Judge(const CheckInput& input, Moment now, const Policy& policy, const En
       judged_(JudgedAs(operation_)),
       region_(input.region.empty() ? absl::string_view(options_.region) : input.region) {}
 
-Decision Judge::Run(bool spend) {
+void Judge::Run(bool spend, Decision* decision) {
   target_.Resolve(input_, policy_, now_.wall);
   CollectLimits();  // first, so that the cells that are looked at last are on their way meanwhile
   JudgeRules(target_, judged_, /*source=*/false);
@@ -100,12 +100,10 @@ Decision Judge::Run(bool spend) {
   JudgeTerms();
   JudgeQuotas();
 
-  Decision decision;
-  decision.revision = policy_.revision();
-  if (!Denied() && !unreadable_) JudgeRates(spend, &decision);
-  Conclude(&decision);
+  decision->revision = policy_.revision();
+  if (!Denied() && !unreadable_) JudgeRates(spend, decision);
+  Conclude(decision);
   if (steps_ != nullptr) FinishSteps();
-  return decision;
 }
 
 void Judge::JudgeRules(const Target& target, Operation judged, bool source) {

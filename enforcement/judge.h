@@ -41,17 +41,18 @@ class Judge {
   Judge(const CheckInput& input, Moment now, const Policy& policy, const Engine::Parts& parts,
         std::vector<ExplainStep>* steps);
 
-  // The decision; with `spend`, tokens are taken and a lease is held where everything allows it.
-  Decision Run(bool spend);
+  // Fills `*decision`, which is as one that was just made; with `spend`, tokens are taken and a lease is held where
+  // everything allows it.
+  void Run(bool spend, Decision* decision);
   // Whether something that bears on the decision could not be read. REQUIRES: Run was called. Nothing was spent then.
   bool unreadable() const { return unreadable_; }
 
  private:
   struct Applicable {
-    const LimitRule* limit;
+    const LimitRule* limit = nullptr;
     Hash128 cell;     // of its tokens and leases
     Hash128 subject;  // of its held amounts
-    double rate;      // this node's part
+    double rate = 0;  // this node's part
     TokenBucket bucket;
     Limiter::Spot spot;
   };
@@ -91,6 +92,7 @@ class Judge {
   void JudgeSandbox(Sandbox* sandbox, bool spend);
   void AddSandbox(const Rule& rule, Effect effect);
   void Spend(Decision* decision);
+  void GiveBack(size_t limits, size_t sandboxes);
   void SpendOnTrial();
   bool TakeLease(Decision* decision);
   void Pace(Decision* decision);

@@ -59,49 +59,48 @@ bool Checker::Sheds(Operation operation) const {
 }
 
 // By the policy where there is one, else by the failure policy.
-Decision Checker::Answer(const CheckInput& input, Moment now) {
+void Checker::Answer(const CheckInput& input, Moment now, Decision* decision) {
   const bool stale = readiness_->stale();
-  const bool decide = engine_->options().failure.of(Reason::kStalePolicy).decide;
-  Decision decision;
   if (Sheds(input.operation)) {
-    decision = engine_->CannotDecide(Reason::kOverloaded, input);
-  } else if (stale && !decide) {
-    decision = engine_->CannotDecide(Reason::kStalePolicy, input);
-    decision.revision = engine_->revision();
+    engine_->CannotDecide(Reason::kOverloaded, input, decision);
+  } else if (stale && !engine_->options().failure.of(Reason::kStalePolicy).decide) {
+    engine_->CannotDecide(Reason::kStalePolicy, input, decision);
+    decision->revision = engine_->revision();
   } else {
-    decision = engine_->Check(input, now);
+    engine_->Check(input, now, decision);
   }
-  if (IsUndecided(decision.reason)) {
-    const bool allowed = decision.verdict == Verdict::kAllow;
-    metrics_->trust().OnFailurePolicy(decision.reason, allowed ? FailureOutcome::kAllowed : FailureOutcome::kDenied);
-  } else if (stale && decision.verdict == Verdict::kAllow) {
+  if (IsUndecided(decision->reason)) {
+    const bool allowed = decision->verdict == Verdict::kAllow;
+    metrics_->trust().OnFailurePolicy(decision->reason, allowed ? FailureOutcome::kAllowed : FailureOutcome::kDenied);
+  } else if (stale && decision->verdict == Verdict::kAllow) {
     // By the last policy that is known: what it denies it still denies, what it allows is allowed with a warning.
-    decision.reason = Reason::kStalePolicy;
-    decision.warnings.insert(decision.warnings.begin(), Reason::kStalePolicy);
-    decision.all_reasons.insert(decision.all_reasons.begin(), Reason::kStalePolicy);
-    decision.cache_for_ms = 0;
+    decision->reason = Reason::kStalePolicy;
+    decision->warnings.insert(decision->warnings.begin(), Reason::kStalePolicy);
+    decision->all_reasons.insert(decision->all_reasons.begin(), Reason::kStalePolicy);
+    decision->cache_for_ms = 0;
     metrics_->trust().OnFailurePolicy(Reason::kStalePolicy, FailureOutcome::kDecided);
   }
-  return decision;
 }
 
-Decision Checker::Judge(const CheckInput& input, Moment now) {
-  Decision decision = Answer(input, now);
-  for (DecisionObserver* observer : observers_) observer->OnDecision(input, decision, now);
-  return decision;
+void Checker::Judge(const CheckInput& input, Moment now, Decision* decision) {
+  Answer(input, now, decision);
+  for (DecisionObserver* observer : observers_) observer->OnDecision(input, *decision, now);
 }
 
 absl::Status Checker::Check(const CheckInput& input, Decision* decision) {
   if (absl::Status status = Engine::Validate(input); !status.ok()) return Malformed(std::move(status));
-  *decision = Judge(input, clock_->Now());
+  Judge(input, clock_->Now(), decision);
   return absl::OkStatus();
 }
 
 absl::Status Checker::Peek(const CheckInput& input, Decision* decision) {
   if (absl::Status status = Engine::Validate(input); !status.ok()) return Malformed(std::move(status));
   const bool undecided = readiness_->stale() && !engine_->options().failure.of(Reason::kStalePolicy).decide;
-  *decision =
-      undecided ? engine_->CannotDecide(Reason::kStalePolicy, input) : engine_->Explain(input, clock_->Now(), nullptr);
+  if (undecided) {
+    engine_->CannotDecide(Reason::kStalePolicy, input, decision);
+  } else {
+    *decision = engine_->Explain(input, clock_->Now(), nullptr);
+  }
   return absl::OkStatus();
 }
 
@@ -119,13 +118,14 @@ absl::Status Checker::CheckBatchBytes(absl::string_view request, const CallConte
   // All are read before the first spends anything. Of the thread, for its memory: a full batch takes half a megabyte.
   thread_local std::vector<CheckInput> inputs;
   thread_local std::string answer;
+  inputs.clear();
   size_t size = 0;
   WireReader fields(request);
   while (fields.Next()) {
     if (fields.number() != 1 || fields.type() != WireReader::Type::kBytes) continue;
-    // One too many is read too: whether the message is one comes before how much it asks.
-    if (inputs.size() <= std::min(size, kBatchMax)) inputs.emplace_back();
-    CheckInput& input = inputs[std::min(size++, kBatchMax)];
+    // What is too much is read too: whether the message is one comes before how much it asks.
+    if (size++ >= kBatchMax) inputs.pop_back();
+    CheckInput& input = inputs.emplace_back();
     input.trace_parent = context.trace_parent;
     if (!DecodeCheckRequest(fields.bytes(), &input)) return Malformed(Unreadable("CheckBatchRequest", request));
   }
@@ -139,8 +139,9 @@ absl::Status Checker::CheckBatchBytes(absl::string_view request, const CallConte
     }
   }
   const Moment now = clock_->Now();
+  Decision decision;
   for (size_t i = 0; i < size; ++i) {
-    const Decision decision = Judge(inputs[i], now);
+    Judge(inputs[i], now, &decision);
     answer.clear();
     EncodeCheckResponse(decision, inputs[i].request_id, TraceIdOf(inputs[i].trace_parent), inputs[i].detail, &answer);
     AppendBytesField(1, answer, response);

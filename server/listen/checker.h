@@ -56,8 +56,8 @@ class Checker {
   // What was asked cannot be read, or breaks a bound.
   absl::Status Malformed(absl::Status status);
   bool Sheds(Operation operation) const;
-  Decision Answer(const CheckInput& input, Moment now);
-  Decision Judge(const CheckInput& input, Moment now);
+  void Answer(const CheckInput& input, Moment now, Decision* decision);
+  void Judge(const CheckInput& input, Moment now, Decision* decision);
 
   Engine* const engine_;
   const Clock* const clock_;

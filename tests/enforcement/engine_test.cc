@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <thread>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -185,6 +186,47 @@ TEST_F(EngineTest, NamedLimitsBeatDefaultsOfTheirLevelAndLoseToHigherOnes) {
   node_.Send(Requests("contract", LimitScope::kBucket, 2, Level::kContract));
   for (int i = 0; i < 2; ++i) EXPECT_EQ(Check(Operation::kPublicRead).verdict, Verdict::kAllow);
   EXPECT_EQ(Check(Operation::kPublicRead).rule_id, "contract");
+}
+
+// What decides many keeps one decision: nothing of one answer is to be found in the next.
+TEST_F(EngineTest, ADecisionThatWasUsedBeforeIsAsANewOne) {
+  SetLimit few = Requests("l1", LimitScope::kBucket, 1);
+  few.subject = bucket_;
+  node_.Send(few);
+  Raise("f1", object_, Severity::kBlock);
+  node_.Send(Freeze{"u2"});
+  std::vector<CheckInput> asked = {Ask(Operation::kPublicRead, "", "b1", "a"),
+                                   Ask(Operation::kPublicRead, "", "b1", "a"),
+                                   Ask(Operation::kPublicRead, "", "b1", "k1"),
+                                   Ask(Operation::kPublicRead, "", "b9", "k"), Ask(Operation::kPay, "u2", "", "")};
+  asked.push_back(asked.front());
+  asked.back().min_revision = node_.engine().revision() + 1;
+  std::vector<Verdict> verdicts;
+  Decision used;
+  for (const CheckInput& input : asked) {
+    node_.engine().Check(input, node_.now(), &used);
+    verdicts.push_back(used.verdict);
+  }
+  EXPECT_THAT(verdicts, ElementsAre(Verdict::kAllow, Verdict::kThrottle, Verdict::kDeny, Verdict::kDeny,
+                                    Verdict::kAllow, Verdict::kDeny));
+  for (const CheckInput& input : asked) {
+    const Decision fresh = node_.Check(input);
+    node_.engine().Check(input, node_.now(), &used);
+    EXPECT_EQ(used.reason, fresh.reason);
+    EXPECT_EQ(used.fault, fresh.fault);
+    EXPECT_EQ(used.clause, fresh.clause);
+    EXPECT_EQ(used.rule_id, fresh.rule_id);
+    EXPECT_EQ(used.set_by, fresh.set_by);
+    EXPECT_EQ(used.dimension, fresh.dimension);
+    EXPECT_EQ(used.revision, fresh.revision);
+    EXPECT_EQ(used.cache_for_ms, fresh.cache_for_ms);
+    EXPECT_EQ(used.recheck_after_ms, fresh.recheck_after_ms);
+    EXPECT_EQ(used.http.status, fresh.http.status);
+    EXPECT_EQ(used.owner, fresh.owner);
+    EXPECT_EQ(used.key, fresh.key);
+    EXPECT_EQ(used.warnings, fresh.warnings);
+    EXPECT_EQ(used.all_reasons, fresh.all_reasons);
+  }
 }
 
 TEST_F(EngineTest, PayingIsMetByNoLimitFlagOrFreeze) {

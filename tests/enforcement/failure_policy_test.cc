@@ -56,7 +56,8 @@ TEST(FailurePolicyTest, WhatCannotBeDecidedIsDeniedByTheProviderOrPassesWithAWar
   input.operation = Operation::kDownload;
   input.dialect = Dialect::kS3;
   for (const Reason reason : FailurePolicy::kReasons) {
-    const Decision decision = engine.CannotDecide(reason, input);
+    Decision decision;
+    engine.CannotDecide(reason, input, &decision);
     const bool passes = reason == Reason::kStoreUnreadable;
     EXPECT_EQ(decision.verdict, passes ? Verdict::kAllow : Verdict::kDeny) << Name(reason);
     EXPECT_EQ(decision.reason, reason);
