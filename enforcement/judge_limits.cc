@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "enforcement/calendar.h"
 #include "enforcement/judge.h"
 #include "enforcement/limit_cells.h"
@@ -21,6 +22,9 @@ bool IsPaced(const LimitRule& limit) {
   return limit.shape && limit.rate > 0 &&
          (limit.dimension == Dimension::kBytesIn || limit.dimension == Dimension::kBytesOut);
 }
+
+// Whether a request takes a token of it.
+bool SpendsOf(const LimitRule& limit) { return limit.dimension == Dimension::kRequests && !limit.trial; }
 
 // Of a limit: when it was last told of.
 Hash128 ToldCell(Hash128 cell) { return CellBeside(cell, 2); }
@@ -64,11 +68,17 @@ void Judge::CollectLimits() {
                [&](const LimitRule& limit, Hash128 cell, Hash128 subject) {
                  limiter_->Prefetch(cell);
                  has_quotas_ |= IsQuota(limit.dimension);
+                 Applicable& each = limits_.emplace_back();
+                 each.limit = &limit;
+                 each.cell = cell;
+                 each.subject = subject;
                  if (limit.sharing == Sharing::kFleet) {
                    const LimitPart part = shares_.PartOf(limit);
-                   limits_.push_back({&limit, cell, subject, part.rate, part.bucket, {}});
+                   each.rate = part.rate;
+                   each.bucket = part.bucket;
                  } else {
-                   limits_.push_back({&limit, cell, subject, limit.rate, limit.bucket, {}});
+                   each.rate = limit.rate;
+                   each.bucket = limit.bucket;
                  }
                });
 }
@@ -250,32 +260,36 @@ void Judge::Press(const Applicable& each) {
 
 // Takes one token of every rate and a lease under every cap, or nothing and adds the finding of what refused.
 void Judge::Spend(Decision* decision) {
-  absl::InlinedVector<std::pair<Hash128, const TokenBucket*>, 8> taken;
-  const auto take = [&](Hash128 cell, const TokenBucket& bucket, const Limiter::Spot& spot) {
-    const int64_t wait = limiter_->Take(cell, bucket, 1, now_.mono, spot);
-    if (wait == 0) {
-      taken.emplace_back(cell, &bucket);
-      return true;
-    }
-    for (const auto& [each, its_bucket] : taken) limiter_->GiveBack(each, *its_bucket, 1, now_.mono);
+  for (size_t i = 0; i < limits_.size(); ++i) {
+    const Applicable& each = limits_[i];
+    if (!SpendsOf(*each.limit)) continue;
+    const int64_t wait = limiter_->Take(each.cell, each.bucket, 1, now_.mono, each.spot);
+    if (wait == 0) continue;
+    GiveBack(i, 0);
     Throttle(wait);
-    return false;
-  };
-  for (const Applicable& each : limits_) {
-    if (each.limit->dimension != Dimension::kRequests || each.limit->trial) continue;
-    if (!take(each.cell, each.bucket, each.spot)) return AddLimit(Reason::kRateLimited, Effect::kThrottle, *each.limit);
+    return AddLimit(Reason::kRateLimited, Effect::kThrottle, *each.limit);
   }
-  for (const Sandbox& sandbox : sandboxes_) {
-    if (sandbox.rule->trial) continue;
-    if (!take(sandbox.rule->cell, sandbox.rule->bucket, sandbox.spot)) {
-      return AddSandbox(*sandbox.rule, Effect::kThrottle);
-    }
+  for (size_t i = 0; i < sandboxes_.size(); ++i) {
+    const Rule& rule = *sandboxes_[i].rule;
+    if (rule.trial) continue;
+    const int64_t wait = limiter_->Take(rule.cell, rule.bucket, 1, now_.mono, sandboxes_[i].spot);
+    if (wait == 0) continue;
+    GiveBack(limits_.size(), i);
+    Throttle(wait);
+    return AddSandbox(rule, Effect::kThrottle);
   }
-  if (input_.take_lease && !TakeLease(decision)) {
-    for (const auto& [each, its_bucket] : taken) limiter_->GiveBack(each, *its_bucket, 1, now_.mono);
-    return;
-  }
+  if (input_.take_lease && !TakeLease(decision)) return GiveBack(limits_.size(), sandboxes_.size());
   SpendOnTrial();
+}
+
+// The tokens that Spend took of the first so many.
+void Judge::GiveBack(size_t limits, size_t sandboxes) {
+  for (const Applicable& each : absl::MakeConstSpan(limits_).first(limits)) {
+    if (SpendsOf(*each.limit)) limiter_->GiveBack(each.cell, each.bucket, 1, now_.mono);
+  }
+  for (const Sandbox& each : absl::MakeConstSpan(sandboxes_).first(sandboxes)) {
+    if (!each.rule->trial) limiter_->GiveBack(each.rule->cell, each.rule->bucket, 1, now_.mono);
+  }
 }
 
 // What is on trial takes its tokens of what it would have let through, so that it refuses what it would have refused.

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/types/span.h"
 #include "enforcement/limiter.h"
 #include "enforcement/names.h"
 #include "enforcement/policy.h"
@@ -44,17 +45,24 @@ void ForEachLimit(const Policy& policy, const Target& target, absl::Time now, Op
   };
   // subjects.front() is the request's own, `known` where nobody can make it up; the others are blocks and wildcards
   // that cover it.
-  const auto visit_scope = [&](LimitScope scope, bool known, const absl::InlinedVector<Hash128, 4>& subjects) {
+  const auto visit_scope = [&](LimitScope scope, bool known, absl::Span<const Hash128> subjects) {
+    const auto default_cell = [&](const LimitRule& limit) {
+      const Hash128 cell = Mix(limit.cell, subjects.front());
+      return known ? Limiter::Known(cell) : Limiter::Anyones(cell);
+    };
+    const Policy::Limits& defaults = policy.DefaultLimits(scope);
+    if (defaults.size() == 1 && !policy.HasNamedLimits(scope)) {  // nothing that could beat it: nearly always
+      const LimitRule& only = *defaults.front();
+      if ((only.operations & operations) != 0 && only.InForce(now)) visit(only, default_cell(only), subjects.front());
+      return;
+    }
     absl::InlinedVector<Candidate, 8> candidates;
     const auto consider = [&](const LimitRule* limit, Hash128 cell, Hash128 subject) {
       if (limit->scope == scope && (limit->operations & operations) != 0 && limit->InForce(now)) {
         candidates.push_back({limit, cell, subject});
       }
     };
-    for (const LimitRule* limit : policy.DefaultLimits(scope)) {
-      const Hash128 cell = Mix(limit->cell, subjects.front());
-      consider(limit, known ? Limiter::Known(cell) : Limiter::Anyones(cell), subjects.front());
-    }
+    for (const LimitRule* limit : defaults) consider(limit, default_cell(*limit), subjects.front());
     for (const Hash128 subject : subjects) {
       const Policy::Limits* named = policy.FindLimits(subject);
       if (named == nullptr) continue;
@@ -70,13 +78,13 @@ void ForEachLimit(const Policy& policy, const Target& target, absl::Time now, Op
     }
   };
   if (!target.owner.empty() && policy.HasLimits(LimitScope::kAccount)) {
-    visit_scope(LimitScope::kAccount, true, {target.owner_hash});
+    visit_scope(LimitScope::kAccount, true, {&target.owner_hash, 1});
   }
   if (!target.bucket.empty() && policy.HasLimits(LimitScope::kBucket)) {
-    visit_scope(LimitScope::kBucket, target.bucket_known, {target.bucket_hash});
+    visit_scope(LimitScope::kBucket, target.bucket_known, {&target.bucket_hash, 1});
   }
   if (!target.bucket.empty() && !target.key.empty() && policy.HasLimits(LimitScope::kObject)) {
-    visit_scope(LimitScope::kObject, false, {target.object_hash});
+    visit_scope(LimitScope::kObject, false, {&target.object_hash, 1});
   }
   if (!target.host.empty() && policy.HasLimits(LimitScope::kDomain)) {
     absl::InlinedVector<Hash128, 4> subjects = {target.host_hash};

@@ -228,13 +228,11 @@ class Policy {
   const Limits* FindLimits(Hash128 subject) const;  // named ones
   const Limits& DefaultLimits(LimitScope scope) const { return default_limits_[static_cast<size_t>(scope)]; }
 
-  bool HasLimits(LimitScope scope) const {
-    return named_limits_[static_cast<size_t>(scope)] > 0 || !DefaultLimits(scope).empty();
-  }
+  bool HasNamedLimits(LimitScope scope) const { return named_limits_[static_cast<size_t>(scope)] > 0; }
+  bool HasLimits(LimitScope scope) const { return HasNamedLimits(scope) || !DefaultLimits(scope).empty(); }
   // Brings the lines that a look-up will want into the cache. Does not wait for them.
   void PrefetchAccount(Hash128 account) const { accounts_.Prefetch(account); }
   void PrefetchBucket(Hash128 bucket) const { buckets_.Prefetch(bucket); }
-  void PrefetchDomain(Hash128 host) const { domains_.Prefetch(host); }
   void PrefetchPermits(Hash128 host) const { permits_.prefetch(host); }
   void PrefetchFlags(Hash128 subject) const { records_->flag_filter.Prefetch(subject); }
 
