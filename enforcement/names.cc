@@ -156,18 +156,32 @@ absl::string_view KeyOfPath(absl::string_view path, std::string* buffer) {
   return key;
 }
 
+namespace {
+
+// Eight bytes at a time, the last eight overlapping those before.
+bool IsAscii(absl::string_view text) {
+  uint64_t eight = 0, met = 0;
+  if (text.size() < 8) {
+    for (const char c : text) met |= static_cast<unsigned char>(c);
+    return met < 0x80;
+  }
+  for (size_t i = 0; i + 8 < text.size(); i += 8) {
+    std::memcpy(&eight, text.data() + i, 8);
+    met |= eight;
+  }
+  std::memcpy(&eight, text.data() + text.size() - 8, 8);
+  return ((met | eight) & 0x8080808080808080u) == 0;
+}
+
+}  // namespace
+
 bool IsUtf8(absl::string_view text) {
+  if (IsAscii(text)) return true;  // nearly every name
   const auto* p = reinterpret_cast<const unsigned char*>(text.data());
   const auto* end = p + text.size();
   while (p < end) {
     if (*p < 0x80) {
-      // Eight bytes of ASCII at a time: nearly every name is nothing else.
-      uint64_t eight = 0;
-      for (; end - p >= 8; p += 8) {
-        std::memcpy(&eight, p, 8);
-        if ((eight & 0x8080808080808080u) != 0) break;
-      }
-      while (p < end && *p < 0x80) ++p;
+      ++p;
       continue;
     }
     const int more = *p >= 0xF0 ? 3 : *p >= 0xE0 ? 2 : 1;
@@ -203,11 +217,16 @@ bool ParseDotted(absl::string_view text, uint8_t* bytes) {
   const char* const end = p + text.size();
   for (int i = 0; i < 4; ++i) {
     if (i > 0 && (p == end || *p++ != '.')) return false;
-    const char* const start = p;
-    unsigned number = 0;
-    while (p != end && *p >= '0' && *p <= '9' && p - start < 4)
-      number = number * 10 + static_cast<unsigned>(*p++ - '0');
-    if (p == start || number > 255 || (*start == '0' && p - start > 1)) return false;
+    unsigned digit;
+    if (p == end || (digit = static_cast<unsigned>(*p - '0')) > 9) return false;
+    ++p;
+    unsigned number = digit;
+    // Past 25 another digit is one too many, and behind a leading zero any is.
+    while (number != 0 && number <= 25 && p != end && (digit = static_cast<unsigned>(*p - '0')) <= 9) {
+      number = number * 10 + digit;
+      ++p;
+    }
+    if (number > 255) return false;
     bytes[i] = static_cast<uint8_t>(number);
   }
   return p == end;

@@ -11,10 +11,10 @@
 
 namespace sluice {
 
-// Overwrites what the message says of `*input`, whole; door and trace_parent stay. Views into `bytes`. False where the
-// library would refuse them: the message is cut, or a text field is not UTF-8; then `*input` is of no use. Unknown
-// fields are skipped; of a field that comes twice the last counts, and messages are merged. No allocation below three
-// hashes.
+// Fills `*input`, which is as one that was just made; door and trace_parent stay as they were set. Views into `bytes`.
+// False where the library would refuse them: the message is cut, or a text field is not UTF-8; then `*input` is of no
+// use. Unknown fields are skipped; of a field that comes twice the last counts, and messages are merged. No allocation
+// below three hashes.
 bool DecodeCheckRequest(absl::string_view bytes, CheckInput* input);
 
 // Appends to `*out` what the library would write, byte for byte. Without `detail` (what the check asked for)

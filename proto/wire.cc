@@ -50,7 +50,7 @@ bool WireReader::ReadSize(size_t* size) {
   return Fail();
 }
 
-bool WireReader::Next() {
+bool WireReader::NextOfAny() {
   if (!ok_ || at_ == end_) return false;
   if (!ReadTag()) return false;
   if (number() == 0) return Fail();

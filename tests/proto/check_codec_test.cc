@@ -219,7 +219,10 @@ TEST(CheckCodecTest, WritesAnAnswerAsTheLibraryDoes) {
   full.http = {503, "SlowDown", "Please reduce your request rate."};
   Decision bare;  // a refusal without a word
   bare.verdict = Verdict::kDeny;
-  for (const Decision* decision : {&plain, &full, &bare}) {
+  Decision large = full;  // past what is written without an allocation
+  large.rule_id = std::string(900, 'r');
+  large.lease_id = std::string(300, 'l');
+  for (const Decision* decision : {&plain, &full, &bare, &large}) {
     for (const bool detail : {false, true}) {
       for (const char* id : {"", "request-1"}) {
         const absl::string_view trace = detail ? "4bf92f3577b34da6a3ce929d0e0e4736" : "";
