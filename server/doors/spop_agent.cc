@@ -61,7 +61,7 @@ void SpopAgent::OnFrame(absl::string_view bytes, std::string* out) {
 
 void SpopAgent::OnHello(const SpopFrame& frame, std::string* out) {
   SpopReader reader(frame.payload);
-  absl::string_view versions, capabilities;
+  absl::string_view versions;
   bool has_capabilities = false, health = false;
   int64_t size = 0;
   while (!reader.done()) {
