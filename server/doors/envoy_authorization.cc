@@ -119,7 +119,7 @@ absl::Status EnvoyAuthorization::Call(absl::string_view request, const CallConte
   } else if (decision.verdict == Verdict::kAllow) {
     answer->mutable_status()->set_code(kOk);
     auth::OkHttpResponse* const ok = answer->mutable_ok_response();
-    std::vector<std::pair<std::string, std::string>> client_headers;
+    ResponseFields client_headers;
     AddClientHeaders(options_->render, decision, &client_headers);
     for (const auto& [name, value] : client_headers) Fill(ok->add_response_headers_to_add(), name, value);
     FillMetadata(decision, answer->mutable_dynamic_metadata());
@@ -129,7 +129,7 @@ absl::Status EnvoyAuthorization::Call(absl::string_view request, const CallConte
                                   ClientRequestOf(input, original.target, original.Header("accept")), &content_type);
     Deny(decision.verdict == Verdict::kThrottle ? kResourceExhausted : kPermissionDenied, decision.http.status,
          std::move(body), content_type, answer);
-    std::vector<std::pair<std::string, std::string>> client_headers;
+    ResponseFields client_headers;
     AddClientHeaders(options_->render, decision, &client_headers);
     for (const auto& [name, value] : client_headers) {
       Fill(answer->mutable_denied_response()->add_headers(), name, value);

@@ -183,12 +183,12 @@ absl::Status EnvoyRateLimit::Call(absl::string_view request, const CallContext& 
     absl::string_view content_type;
     answer->set_raw_body(
         RenderBody(*worst, DialectOf(options_->profile), {{}, context.trace_parent, {}, {}}, &content_type));
-    std::vector<std::pair<std::string, std::string>> headers;
+    ResponseFields headers;
     AddClientHeaders(options_->render, *worst, &headers);
     headers.emplace_back("content-type", content_type);
     for (const auto& [name, value] : headers) {
       auto* const header = answer->add_response_headers_to_add();
-      header->set_key(name);
+      header->set_key(std::string(name));
       header->set_value(value);
     }
     FillMetadata(*worst, answer->mutable_dynamic_metadata());

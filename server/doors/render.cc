@@ -71,8 +71,7 @@ int64_t RetryAfterSeconds(const Decision& decision) {
   return std::clamp<int64_t>((decision.retry_after_ms + 999) / 1000, 1, kRetrySecondsMax);
 }
 
-void AddClientHeaders(const RenderOptions& options, const Decision& decision,
-                      std::vector<std::pair<std::string, std::string>>* headers) {
+void AddClientHeaders(const RenderOptions& options, const Decision& decision, ResponseFields* headers) {
   if (const int64_t seconds = RetryAfterSeconds(decision); seconds > 0) {
     headers->emplace_back("Retry-After", absl::StrCat(seconds));
   }

@@ -47,8 +47,7 @@ std::string RenderBody(const Decision& decision, Dialect dialect, const ClientRe
 
 // The headers that a client gets beside the body: RateLimit and RateLimit-Policy where a limit on requests was looked
 // at, of an allow too; of a refusal Retry-After, Cache-Control and Link.
-void AddClientHeaders(const RenderOptions& options, const Decision& decision,
-                      std::vector<std::pair<std::string, std::string>>* headers);
+void AddClientHeaders(const RenderOptions& options, const Decision& decision, ResponseFields* headers);
 
 // X-Sluice-Verdict, -Reason, -Clause, -Status, -Code, -Message, -Rate (bytes a second, empty = unshaped), -Warning,
 // -Recheck-After (seconds), -Lease, -Revision. Every one is always there, an empty value where there is nothing to say:

@@ -135,7 +135,7 @@ void SpoeDoor::Check(const Arguments& arguments, std::string* actions) {
   if (decision.shape_bytes_per_second > 0) {
     AppendSpopSet(kScope, "rate", decision.shape_bytes_per_second, actions);
   }
-  std::vector<std::pair<std::string, std::string>> client_headers;
+  ResponseFields client_headers;
   AddClientHeaders(options_->render, decision, &client_headers);
   for (const auto& [name, value] : client_headers) {
     const absl::string_view variable = name == "Link"               ? "link"

@@ -37,10 +37,13 @@ struct HttpRequest {
   absl::string_view trace_parent() const { return ParseTraceParent(Header("traceparent")); }
 };
 
+// Fields of a response. Names are of static storage: there are a dozen to an answer, and none is a caller's.
+using ResponseFields = std::vector<std::pair<absl::string_view, std::string>>;
+
 // One response. Kept by the listener from call to call for its memory; Clear before it is filled.
 struct HttpResponse {
   int status = 200;
-  std::vector<std::pair<std::string, std::string>> headers;  // without Content-Length, Date and Connection
+  ResponseFields headers;  // without Content-Length, Date and Connection
   std::string body;
 
   void Clear() {

@@ -133,7 +133,7 @@ TEST_F(HttpDoorsTest, ForwardAuthAnswersTheClientInItsDialect) {
   EXPECT_THAT(frozen.body, Not(HasSubstr("SECRET")));
   // For third parties: neither who nor why (clause 6).
   for (const auto& [name, value] : frozen.headers) {
-    EXPECT_THAT(name + value, Not(HasSubstr("Sluice")));
+    EXPECT_THAT(absl::StrCat(name, value), Not(HasSubstr("Sluice")));
     EXPECT_THAT(value, Not(HasSubstr("FROZEN")));
   }
 
