@@ -11,9 +11,8 @@
 
 namespace sluice {
 
-// What cannot be answered by a handler is answered here: 400, 404, 408, 413, 417, 431, 501,
-// 503, 505. After a fault in the
-// framing the connection ends, since where the next request begins is not known.
+// What cannot be answered by a handler is answered here: 400, 404, 408, 413, 417, 431, 501, 503, 505. After a fault in
+// the framing the connection ends, since where the next request begins is not known.
 class Http1Session final : public Session {
  public:
   // Both must outlive the session.

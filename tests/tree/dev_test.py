@@ -209,20 +209,26 @@ class CiTest(unittest.TestCase):
                                     capture_output=True, check=False)
         return result.stdout.splitlines()[-1], result.returncode
 
-    def test_the_last_line_counts_checks_and_tests(self):
-        self.assertEqual(self.run_ci("[[ $1 == check ]] || echo '40 passed, 0 failed'"), ("42 passed, 0 failed", 0))
+    def test_the_last_line_counts_checks_and_every_row_of_tests(self):
+        self.assertEqual(self.run_ci("case $1 in test) echo '40 passed, 0 failed' ;;\n"
+                                     "sanitize) echo '7 passed, 0 failed'; echo '5 passed, 0 failed' ;; esac"),
+                         ("56 passed, 0 failed", 0))
 
     def test_a_failed_check_is_counted_and_the_tests_run_all_the_same(self):
         self.assertEqual(self.run_ci("[[ $1 == check ]] && exit $([[ $2 == arrows ]]; echo $((1 - $?)))\n"
-                                     "echo '40 passed, 0 failed'"), ("41 passed, 1 failed", 1))
+                                     "[[ $1 != test ]] || echo '40 passed, 0 failed'"), ("43 passed, 1 failed", 1))
 
     def test_failed_tests_fail_it(self):
-        self.assertEqual(self.run_ci("[[ $1 == check ]] || { echo '38 passed, 2 failed'; exit 8; }"),
-                         ("40 passed, 2 failed", 1))
+        self.assertEqual(self.run_ci("[[ $1 != test ]] || { echo '38 passed, 2 failed'; exit 8; }"),
+                         ("42 passed, 2 failed", 1))
+
+    def test_what_fails_under_a_sanitizer_fails_it(self):
+        self.assertEqual(self.run_ci("[[ $1 != sanitize ]] || { echo '6 passed, 1 failed'; echo '5 passed, 0 failed'; exit 8; }"),
+                         ("15 passed, 1 failed", 1))
 
     def test_what_dies_without_a_count_counts_once(self):
         self.assertEqual(self.run_ci("[[ $1 == check ]] || { echo 'no network' >&2; exit 1; }"),
-                         ("2 passed, 1 failed", 1))
+                         ("4 passed, 2 failed", 1))
 
 
 if __name__ == "__main__":
