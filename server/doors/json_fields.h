@@ -17,7 +17,7 @@ class JsonFields {
  public:
   // `paths`: names joined by dots, "input.user_info.user_id". An array is transparent: the first scalar in it counts.
   // The names must outlive this: literals.
-  explicit JsonFields(std::initializer_list<absl::string_view> paths);
+  JsonFields(std::initializer_list<absl::string_view> paths);
 
   // Reads one JSON document. INVALID_ARGUMENT, without a word of the document itself, where it is none, nests deeper
   // than 32, holds text that is not UTF-8, or gives a field that is asked for twice.
