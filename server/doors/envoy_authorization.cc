@@ -102,7 +102,7 @@ absl::Status EnvoyAuthorization::Call(absl::string_view request, const CallConte
   if (status.ok()) status = MapExtensions(attributes.context_extensions(), &input);
   if (status.ok()) {
     if (input.bytes == 0 && http.size() > 0) input.bytes = http.size();
-    if (input.request_id.empty()) input.request_id = absl::string_view(http.id()).substr(0, kIdBytesMax);
+    if (input.request_id.empty()) input.request_id = RequestIdOf(http.id());
     if (input.trace_parent.empty()) input.trace_parent = context.trace_parent;
     input.door = Door::kEnvoyAuthorization;
     input.tell_rate = true;

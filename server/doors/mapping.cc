@@ -138,10 +138,17 @@ absl::Status MapMethod(absl::string_view method, MappedCheck* mapped) {
   return Wanted("method", "one that reads, writes, deletes or lists", method.substr(0, kMethodBytesMax));
 }
 
+absl::string_view RequestIdOf(absl::string_view given) {
+  if (!IsUtf8(given)) return {};
+  size_t size = std::min(given.size(), kIdBytesMax);
+  while (size < given.size() && (given[size] & 0xC0) == 0x80) --size;  // within a character
+  return given.substr(0, size);
+}
+
 absl::Status Map(const MappingOptions& options, Profile profile, const GatewayRequest& request, MappedCheck* mapped) {
   CheckInput& input = mapped->input;
   input.dialect = DialectOf(profile);
-  input.request_id = request.Header("x-request-id").substr(0, kIdBytesMax);
+  input.request_id = RequestIdOf(request.Header("x-request-id"));
   input.trace_parent = ParseTraceParent(request.Header("traceparent"));
   const absl::string_view address = request.Header(options.address_header);
   input.client_ip = address.empty() ? request.client_ip : address;

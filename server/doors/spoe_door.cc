@@ -105,7 +105,7 @@ void SpoeDoor::Check(const Arguments& arguments, std::string* actions) {
     status = absl::InvalidArgumentError("operation: wanted a word such as DOWNLOAD");
   }
   if (status.ok()) {
-    Override(arguments.request_id.substr(0, kIdBytesMax), &input.request_id);
+    Override(RequestIdOf(arguments.request_id), &input.request_id);
     Override(arguments.account, &input.owner);
     Override(arguments.requester, &input.requester);
     Override(arguments.bucket, &input.bucket);

@@ -147,6 +147,31 @@ TEST_F(EnvoyDoorsTest, HeadersOfBothForms) {
   EXPECT_THAT(Authorize(Get("/b1/flagged")).denied_response().body(), HasSubstr("<RequestId>42</RequestId>"));
 }
 
+// An answer that Envoy cannot read is an error to it, and an error lets the request pass where it fails open.
+TEST_F(EnvoyDoorsTest, NoRequestIdMakesAnAnswerUnreadable) {
+  const auto refused = [&](const std::string& id, bool of_header) {
+    auth::CheckRequest request = Get("/b1/flagged");
+    auto* const http = request.mutable_attributes()->mutable_request()->mutable_http();
+    if (of_header) {
+      auto* const header = http->mutable_header_map()->add_headers();
+      header->set_key("x-request-id");
+      header->set_raw_value(id);
+    } else {
+      http->set_id(id);
+    }
+    return Authorize(request).denied_response().body();  // fails where the answer is no message
+  };
+  // Not UTF-8: the id that Envoy itself gave.
+  EXPECT_THAT(refused("\xe3R", true), HasSubstr("<RequestId>42</RequestId>"));
+  // Cut between characters: 85 of three bytes fit into 256.
+  std::string id, cut;
+  for (int i = 0; i < 100; ++i) (i < 85 ? cut : id) += "\xe4\xb8\xad";
+  id = cut + id;
+  for (const bool of_header : {true, false}) {
+    EXPECT_THAT(refused(id, of_header), HasSubstr("<RequestId>" + cut + "</RequestId>"));
+  }
+}
+
 TEST_F(EnvoyDoorsTest, WhatIsEmptyOrBrokenIsNeverAllowed) {
   EXPECT_EQ(Authorize(auth::CheckRequest()).status().code(), 3);
   EnvoyAuthorization method(&options_, &node_.checker());
