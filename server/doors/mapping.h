@@ -70,8 +70,8 @@ struct MappedCheck {
 // Fills `*mapped`. INVALID_ARGUMENT where the request cannot be mapped. REQUIRES: `*mapped` is new.
 absl::Status Map(const MappingOptions& options, Profile profile, const GatewayRequest& request, MappedCheck* mapped);
 
-// A request id as answers and logs may repeat it: kIdBytesMax at most, cut between characters, and empty where it is not
-// UTF-8, which whoever asks may send and which no message of Envoy can carry.
+// A request id as answers and logs may repeat it: kIdBytesMax at most, cut between characters, and empty where it is
+// not UTF-8, which whoever asks may send and which no message of Envoy can carry.
 absl::string_view RequestIdOf(absl::string_view given);
 
 // ---- One for each family of storage APIs.

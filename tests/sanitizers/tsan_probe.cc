@@ -69,6 +69,20 @@ int main(int argc, char** argv) {
           absl::MutexLock lock(&mutex);
           mutex.Await(absl::Condition(&ready));
         });
+  } else if (strcmp(name, "absl_await") == 0) {
+    // Conditions of this program's own code, many times: whoever unlocks looks at them too.
+    absl::Mutex mutex;
+    bool ready = false;
+    const auto is_ready = [&] { return ready; };
+    const auto is_taken = [&] { return !ready; };
+    const auto turns = [&](bool becomes, const auto& until) {
+      for (int i = 0; i < 1000; ++i) {
+        absl::MutexLock lock(&mutex);
+        mutex.Await(absl::Condition(&until));
+        ready = becomes;
+      }
+    };
+    Hand([&] { turns(true, is_taken); }, [&] { turns(false, is_ready); });
   } else if (strcmp(name, "absl_condvar") == 0) {
     absl::Mutex mutex;
     absl::CondVar changed;

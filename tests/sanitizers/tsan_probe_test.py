@@ -22,7 +22,7 @@ class TsanProbeTest(unittest.TestCase):
             self.assertTrue(self.reported(case), case)
 
     def test_what_is_handed_over_properly_is_not(self):
-        for case in ("release", "std_mutex", "absl_mutex", "absl_condvar", "absl_notification"):
+        for case in ("release", "std_mutex", "absl_mutex", "absl_await", "absl_condvar", "absl_notification"):
             self.assertFalse(self.reported(case), case)
 
 
