@@ -132,7 +132,7 @@ TEST(Simulation, ARestartKeepsPolicyAndLogAndFillsRates) {
   EXPECT_EQ(simulation->Now().mono, before.mono);
   EXPECT_EQ(simulation->Check(PublicRead("b1"))->verdict, Verdict::kAllow);
   int records = 0;
-  simulation->QueryLog(v1::LogQuery(), [&](const v1::DecisionRecord&) { return ++records > 0; });
+  simulation->QueryLog(v1::LogQuery(), [&](const v1::DecisionRecord&) { return ++records > 0; }).IgnoreError();
   EXPECT_EQ(records, 3);
   EXPECT_THAT(simulation->MetricsText(), HasSubstr("sluice_"));
 }
@@ -163,7 +163,7 @@ TEST(Simulation, ExplainSpendsNothingAndIsNotLogged) {
   EXPECT_EQ(simulation->Explain(PublicRead("b1"), &steps)->reason, Reason::kAccountFrozen);
   EXPECT_THAT(steps, Not(IsEmpty()));
   int records = 0;
-  simulation->QueryLog(v1::LogQuery(), [&](const v1::DecisionRecord&) { return ++records > 0; });
+  simulation->QueryLog(v1::LogQuery(), [&](const v1::DecisionRecord&) { return ++records > 0; }).IgnoreError();
   EXPECT_EQ(records, 0);
 }
 

@@ -113,6 +113,7 @@ rgw_enable_usage_log = false
         self.daemon(find_program("ceph-mon"), "-c", conf, "-i", "a", "-f")
         ceph = (find_program("ceph"), "-c", conf, "--connect-timeout", "20")
         osd = str(uuid.uuid4())
+        self.await_monitor(ceph)
         self.run_step(*ceph, "osd", "new", osd, "0")
         self.run_step(find_program("ceph-osd"), "-c", conf, "-i", "0", "--mkfs", "--osd-uuid", osd)
         self.start_osd(conf, ceph)
@@ -128,6 +129,14 @@ rgw_enable_usage_log = false
             except OSError:
                 return False
         harness.await_condition(answers, "radosgw answers", seconds=120)
+
+    def await_monitor(self, ceph):
+        """A monitor listens before it can say which commands it has: until then it answers EPERM."""
+        def answers():
+            result = subprocess.run([str(each) for each in (*ceph, "mon", "stat")], stdin=subprocess.DEVNULL,
+                                    capture_output=True, timeout=STEP_SECONDS, check=False)
+            return result.returncode == 0
+        harness.await_condition(answers, "the monitor answers")
 
     def start_osd(self, conf, ceph):
         """An OSD that speaks before it has learnt the name of the cluster is told "wrong fsid", and ends. As systemd would,
