@@ -17,6 +17,7 @@
 
 #include "enforcement/huge_bytes.h"
 #include "enforcement/names.h"
+#include "enforcement/prefetch.h"
 
 namespace sluice {
 
@@ -37,7 +38,7 @@ class FlagFilter {
   }
   void Prefetch(Hash128 key) const {
     const int parts = parts_.load(std::memory_order_acquire);
-    for (int i = 0; i < parts; ++i) __builtin_prefetch(part_[i].LineOf(key));
+    for (int i = 0; i < parts; ++i) PrefetchLine(part_[i].LineOf(key));
   }
   size_t bytes() const;
   int64_t keys() const { return keys_.load(std::memory_order_relaxed); }

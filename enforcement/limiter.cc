@@ -89,16 +89,19 @@ Limiter::Limiter(Options options)
       ledger_(options.ledger) {}
 
 Limiter::Cell* Limiter::Find(Hash128 key, Cell* seen) const {
-  // Where the first line is not in the cache, the second comes along with it instead of after it.
-  __builtin_prefetch(&SecondLine(key));
-  for (Line* line : {&FirstLine(key), &SecondLine(key)}) {
-    for (Cell& cell : line->cells) {
+  const auto find_in = [&](Line& line) -> Cell* {
+    for (Cell& cell : line.cells) {
       if (!IsOf(__atomic_load_n(&cell.key, __ATOMIC_ACQUIRE), key)) continue;
       *seen = Load(cell);
       if (IsOf(seen->key, key)) return &cell;
     }
-  }
-  return nullptr;
+    return nullptr;
+  };
+  // Where the first line is not in the cache, the second comes along with it instead of after it.
+  Line& second = SecondLine(key);
+  PrefetchLine(&second);
+  Cell* const cell = find_in(FirstLine(key));
+  return cell != nullptr ? cell : find_in(second);
 }
 
 size_t Limiter::LiveCells(Table table, MonotonicTime now) const {

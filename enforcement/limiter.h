@@ -19,6 +19,7 @@
 #include "enforcement/leases.h"
 #include "enforcement/ledger.h"
 #include "enforcement/names.h"
+#include "enforcement/prefetch.h"
 
 namespace sluice {
 
@@ -69,8 +70,8 @@ class Limiter {
 
   // Asks the memory for the cells of `key`, without waiting. Changes nothing.
   void Prefetch(Hash128 key) const {
-    __builtin_prefetch(&FirstLine(key));
-    __builtin_prefetch(&SecondLine(key));
+    PrefetchLine(&FirstLine(key));
+    PrefetchLine(&SecondLine(key));
   }
 
   // All thread-safe; no allocation. Waits are in nanoseconds, rounded up; 0 = no wait.
