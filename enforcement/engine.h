@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
@@ -89,6 +90,12 @@ class Engine {
     return decision;
   }
 
+  // Decides checks that came together, in their order, each as Check would, and calls `decided(i)` after each: then
+  // `*decision` is that of inputs[i]. By memory that is asked for many at once, a third faster than one by one where
+  // the policy is larger than the cache.
+  void CheckTogether(absl::Span<const CheckInput> inputs, Moment now, Decision* decision,
+                     absl::FunctionRef<void(size_t)> decided);
+
   // The same decision in full detail, spending nothing and holding no lease. Appends every rule looked at, in order of
   // precedence, to `*steps`, which may be null. With now.wall in the past or the future: what the policy of today says
   // of that moment.
@@ -136,8 +143,13 @@ class Engine {
   void AddUsage(const UsageInput& usage, Moment now, LedgerRecord* record, std::vector<Charge>* charges) const;
   void TellUsage(absl::Span<const UsageInput> usages, Moment now) const;
 
+  void CheckFew(absl::Span<const CheckInput> inputs, Moment now, Decision* decision,
+                absl::FunctionRef<void(size_t)> decided);
+  // Whether `policy` can decide `input`; else `*decision` is what the failure policy says.
+  bool MayDecide(const CheckInput& input, const Policy& policy, Decision* decision) const;
   void Decide(const CheckInput& input, Moment now, const Policy& policy, bool spend, std::vector<ExplainStep>* steps,
               Decision* decision) const;
+  void CannotRead(const CheckInput& input, const Policy& policy, Decision* decision) const;
 
   const PolicyIndex* const index_;
   const StaticShares static_shares_;

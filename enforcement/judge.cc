@@ -79,8 +79,18 @@ Judge::Judge(const CheckInput& input, Moment now, const Policy& policy, const En
       region_(input.region.empty() ? absl::string_view(options_.region) : input.region) {}
 
 void Judge::Run(bool spend, Decision* decision) {
-  target_.Resolve(input_, policy_, now_.wall);
+  NameTarget();
+  BindTarget();
+  OwnTarget();
+  Decide(spend, decision);
+}
+
+void Judge::OwnTarget() {
+  target_.Own(input_, policy_, now_.wall);
   CollectLimits();  // first, so that the cells that are looked at last are on their way meanwhile
+}
+
+void Judge::Decide(bool spend, Decision* decision) {
   JudgeRules(target_, judged_, /*source=*/false);
   if (operation_ == Operation::kDeleteBucket) JudgeEvidenceInside();
   JudgeStanding(target_.owner, target_.owner_hash, judged_, "owner");

@@ -44,6 +44,12 @@ class Judge {
   // Fills `*decision`, which is as one that was just made; with `spend`, tokens are taken and a lease is held where
   // everything allows it.
   void Run(bool spend, Decision* decision);
+  // The same in steps, in this order, of which all but the last spend and decide nothing: see Target.
+  void NameTarget() { target_.Name(input_, policy_); }
+  void ReachNames() const { target_.ReachNames(policy_); }  // may be left out
+  void BindTarget() { target_.Bind(policy_, now_.wall); }
+  void OwnTarget();
+  void Decide(bool spend, Decision* decision);
   // Whether something that bears on the decision could not be read. REQUIRES: Run was called. Nothing was spent then.
   bool unreadable() const { return unreadable_; }
 
@@ -105,7 +111,10 @@ class Judge {
   Finding& Add(Reason reason, Effect effect, absl::string_view clause = {}, absl::string_view rule_id = {},
                Role set_by = Role::kUnspecified, uint8_t severity = 0);
   void AddLimit(Reason reason, Effect effect, const LimitRule& limit);
-  void NoteWithin(Reason reason, const LimitRule& limit);
+  void NoteWithin(Reason reason, const LimitRule& limit) {
+    if (steps_ != nullptr) WriteWithin(reason, limit);
+  }
+  void WriteWithin(Reason reason, const LimitRule& limit);
   bool Denied() const;
   bool Throttled() const;
   bool TrialRefuses() const;

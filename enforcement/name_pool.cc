@@ -68,9 +68,7 @@ void NamePool::Free(Place place) {
 
 absl::string_view NamePool::At(Place place) const {
   if (place == 0) return {};
-  constexpr size_t kBlockGrains = kBlockBytes / kGrain;
-  const Blocks* const blocks = blocks_.load(std::memory_order_acquire);
-  const char* p = blocks->block[place / kBlockGrains].load(std::memory_order_acquire) + place % kBlockGrains * kGrain;
+  const char* p = Find(place);
   size_t size = static_cast<uint8_t>(*p++);
   if (size == 255) {
     size = static_cast<size_t>(static_cast<uint8_t>(p[0])) << 8 | static_cast<uint8_t>(p[1]);

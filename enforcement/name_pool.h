@@ -13,6 +13,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "enforcement/prefetch.h"
 
 namespace sluice {
 
@@ -35,6 +36,9 @@ class NamePool {
 
   // Wait-free.
   absl::string_view At(Place place) const;
+  void Prefetch(Place place) const {
+    if (place != 0) PrefetchLine(Find(place));
+  }
 
   // Of all pieces, freed ones among them.
   size_t bytes() const { return used_.load(std::memory_order_relaxed) * kGrain; }
@@ -46,6 +50,12 @@ class NamePool {
   static constexpr size_t kBlocks = (size_t{1} << 32) * kGrain / kBlockBytes;
 
   static size_t Grains(size_t bytes);
+  // The first byte of a piece. REQUIRES: not of the empty one.
+  const char* Find(Place place) const {
+    constexpr size_t kBlockGrains = kBlockBytes / kGrain;
+    const Blocks* const blocks = blocks_.load(std::memory_order_acquire);
+    return blocks->block[place / kBlockGrains].load(std::memory_order_acquire) + place % kBlockGrains * kGrain;
+  }
 
   struct Blocks {
     std::array<std::atomic<char*>, kBlocks> block{};

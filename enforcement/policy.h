@@ -233,6 +233,9 @@ class Policy {
   // Brings the lines that a look-up will want into the cache. Does not wait for them.
   void PrefetchAccount(Hash128 account) const { accounts_.Prefetch(account); }
   void PrefetchBucket(Hash128 bucket) const { buckets_.Prefetch(bucket); }
+  void PrefetchDomain(Hash128 host) const { domains_.Prefetch(host); }
+  // Of what an exact binding of the host names. Looks for the binding, and so waits for its line.
+  void PrefetchDomainNames(Hash128 host) const;
   void PrefetchPermits(Hash128 host) const { permits_.prefetch(host); }
   void PrefetchFlags(Hash128 subject) const { records_->flag_filter.Prefetch(subject); }
 

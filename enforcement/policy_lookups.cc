@@ -126,6 +126,13 @@ bool Policy::BoundAt(Hash128 key, absl::Time now, Domain* domain) const {
   return true;
 }
 
+void Policy::PrefetchDomainNames(Hash128 host) const {
+  const DomainRecord* const record = domains_.Find(host);
+  if (record == nullptr || record->from_ns == kDatedNs) return;
+  records_->names.Prefetch(record->account);
+  records_->names.Prefetch(record->bucket);
+}
+
 bool Policy::FindDomain(absl::string_view host, Hash128 host_hash, absl::Time now, Domain* domain) const {
   if (BoundAt(host_hash, now, domain)) return true;
   if (wildcard_domains_ == 0) return false;

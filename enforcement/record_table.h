@@ -22,6 +22,7 @@
 
 #include "enforcement/huge_bytes.h"
 #include "enforcement/names.h"
+#include "enforcement/prefetch.h"
 
 namespace sluice {
 
@@ -45,7 +46,10 @@ class RecordTable {
   const Record* Find(Hash128 key) const { return FindIn(array_.load(std::memory_order_acquire), key); }
   void Prefetch(Hash128 key) const {
     const Array* const array = array_.load(std::memory_order_acquire);
-    if (array != nullptr) __builtin_prefetch(&array->records()[array->HomeOf(TagOf(key))]);
+    if (array == nullptr) return;
+    const Record* const home = &array->records()[array->HomeOf(TagOf(key))];
+    PrefetchLine(home);
+    PrefetchLine(reinterpret_cast<const char*>(home) + 64);  // full as arrays are, every other search goes on into it
   }
   size_t size() const { return size_.load(std::memory_order_relaxed); }
   size_t bytes() const {

@@ -6,6 +6,12 @@
 namespace sluice {
 
 void Target::Resolve(const CheckInput& input, const Policy& policy, absl::Time now) {
+  Name(input, policy);
+  Bind(policy, now);
+  Own(input, policy, now);
+}
+
+void Target::Name(const CheckInput& input, const Policy& policy) {
   requester = input.requester;
   bucket = input.bucket;
   key = input.key;
@@ -21,30 +27,35 @@ void Target::Resolve(const CheckInput& input, const Policy& policy, absl::Time n
     // A host that has no one form is nobody's: it is looked up as it came, and nothing is bound to it.
     host = canonical.ok() ? *canonical : input.host;
     host_hash = SubjectHash(SubjectKind::kHost, host);
+    policy.PrefetchDomain(host_hash);
     policy.PrefetchPermits(host_hash);
     if (!path.empty()) {
       url_hash_ = SubjectHash(SubjectKind::kUrl, host, path);
       policy.PrefetchFlags(url_hash_);
     }
-    if (policy.FindDomain(host, host_hash, now, &domain_)) {
-      domain = &domain_;
-      domain_owner_hash_ = SubjectHash(SubjectKind::kAccount, domain_.account);
-      policy.PrefetchAccount(domain_owner_hash_);
-    }
   }
-  if (bucket.empty()) {
-    // A key that comes without its bucket is one of the host's: what is set on the object meets it all the same.
-    if (domain != nullptr) bucket = domain->bucket;
-    if (key.empty()) key = absl::StripPrefix(path, "/");
+  NameResource(policy);
+  address = ParseAddress(input.client_ip);
+}
+
+void Target::ReachNames(const Policy& policy) const {
+  if (!host.empty()) policy.PrefetchDomainNames(host_hash);
+}
+
+void Target::Bind(const Policy& policy, absl::Time now) {
+  if (!host.empty() && policy.FindDomain(host, host_hash, now, &domain_)) {
+    domain = &domain_;
+    domain_owner_hash_ = SubjectHash(SubjectKind::kAccount, domain_.account);
+    policy.PrefetchAccount(domain_owner_hash_);
   }
-  if (!bucket.empty()) {
-    bucket_hash = SubjectHash(SubjectKind::kBucket, bucket);
-    policy.PrefetchBucket(bucket_hash);
-    if (!key.empty()) {
-      object_hash = SubjectHash(SubjectKind::kObject, bucket, key);
-      policy.PrefetchFlags(object_hash);
-    }
-  }
+  if (!bucket.empty()) return;
+  // A key that comes without its bucket is one of the host's: what is set on the object meets it all the same.
+  if (domain != nullptr) bucket = domain->bucket;
+  if (key.empty()) key = absl::StripPrefix(path, "/");
+  NameResource(policy);
+}
+
+void Target::Own(const CheckInput& input, const Policy& policy, absl::Time now) {
   ResolveOwner(input, policy, now);
   by_owner = input.principal == Principal::kLifecycle || (!requester.empty() && requester == owner);
 
@@ -53,8 +64,16 @@ void Target::Resolve(const CheckInput& input, const Policy& policy, absl::Time n
   AddResourceProbes(policy);
   AddHashProbes(input);
   if (!host.empty()) AddHostProbes(policy);
-  address = ParseAddress(input.client_ip);
   if (address) AddAddressProbes(policy);
+}
+
+void Target::NameResource(const Policy& policy) {
+  if (bucket.empty()) return;
+  bucket_hash = SubjectHash(SubjectKind::kBucket, bucket);
+  policy.PrefetchBucket(bucket_hash);
+  if (key.empty()) return;
+  object_hash = SubjectHash(SubjectKind::kObject, bucket, key);
+  policy.PrefetchFlags(object_hash);
 }
 
 void Target::ResolvePath(absl::string_view given) {

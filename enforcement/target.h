@@ -40,6 +40,12 @@ class Target {
 
   // Resolves `input` against `policy`. Both must outlive the target.
   void Resolve(const CheckInput& input, const Policy& policy, absl::Time now);
+  // The same in steps, in this order and with the same arguments. Each asks the memory for what the next one reads, so
+  // that a step of several targets, one after the other, waits for the memory once (Engine::CheckTogether).
+  void Name(const CheckInput& input, const Policy& policy);
+  void ReachNames(const Policy& policy) const;  // may be left out
+  void Bind(const Policy& policy, absl::Time now);
+  void Own(const CheckInput& input, const Policy& policy, absl::Time now);
   // Resolves the object that `input` copies from. REQUIRES: input.copy_source.set.
   void ResolveCopySource(const CheckInput& input, const Policy& policy, absl::Time now);
 
@@ -57,6 +63,7 @@ class Target {
 
  private:
   void ResolvePath(absl::string_view given);
+  void NameResource(const Policy& policy);
   void ResolveOwner(const CheckInput& input, const Policy& policy, absl::Time now);
   void AddOwnerProbes();
   void AddResourceProbes(const Policy& policy);

@@ -1,9 +1,14 @@
 #include "enforcement/engine.h"
 
 #include <atomic>
+#include <random>
+#include <set>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/enforcement/node.h"
@@ -339,6 +344,82 @@ TEST(Engine, ReadersSeeWholeRevisionsWhileTheWriterPublishes) {
   }
   stop = true;
   for (std::thread& reader : readers) reader.join();
+}
+
+std::string Text(const Decision& decision) {
+  std::string text = absl::StrCat(Name(decision.verdict), " ", Name(decision.reason), " ", decision.clause, " ",
+                                  decision.rule_id, " ", decision.retry_after_ms, " ", decision.cache_for_ms, " ",
+                                  decision.revision, " ", decision.owner, " ", decision.bucket, "/", decision.key, " ",
+                                  decision.host, " ", decision.http.status, " ", decision.http.code);
+  for (const Reason reason : decision.warnings) absl::StrAppend(&text, " ", Name(reason));
+  for (const Reason reason : decision.all_reasons) absl::StrAppend(&text, " ", Name(reason));
+  return text;
+}
+
+// Two nodes with one policy, asked the same: one check at a time, and in groups of every size.
+TEST(EngineTogetherTest, DecidesAsOneByOne) {
+  Node one, together;
+  for (Node* node : {&one, &together}) {
+    node->StandardFixture();
+    node->Send(BindDomain{.host = "a.example.cn", .account = "u1", .bucket = "b1"});
+    RaiseFlag flag;
+    flag.flag_id = "f1";
+    flag.subject.bucket = "b1";
+    flag.subject.key = "k3";
+    flag.category = "3.1.3.5.3";
+    node->Send(flag);
+    node->Send(Withhold{.account = "u2"});
+    for (const auto& [id, scope] : {std::pair("account", LimitScope::kAccount),
+                                    {"bucket", LimitScope::kBucket},
+                                    {"address", LimitScope::kClientIp}}) {
+      SetLimit limit;
+      limit.limit_id = id;
+      limit.level = Level::kWebPage;
+      limit.scope = scope;
+      limit.dimension = Dimension::kRequests;
+      limit.rate = 5;
+      limit.burst = 20;
+      node->Send(limit);
+    }
+  }
+  std::mt19937 random(7);
+  const auto any = [&](auto... names) {
+    const absl::string_view all[] = {names...};
+    return all[random() % sizeof...(names)];
+  };
+  std::set<std::string> met;
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<CheckInput> inputs(random() % 20);
+    for (CheckInput& input : inputs) {
+      input.operation = static_cast<Operation>(random() % kOperationCount);
+      input.requester = any("", "u1", "u2", "nobody");
+      input.bucket = any("", "b1", "b2", "b9", "none");
+      input.key = any("", "k1", "k2", "k3", "deep/er/k");
+      input.host = any("", "", "A.example.cn", "b.example.cn", "..");
+      input.path = any("", "/k1", "/k3", "/k%33");
+      input.client_ip = any("", "203.0.113.7", "203.0.113.8", "2001:db8::1");
+      input.min_revision = random() % 50 == 0 ? 1000 : 0;
+      if (random() % 10 == 0) {
+        input.copy_source.set = true;
+        input.copy_source.bucket = any("b1", "b9");
+        input.copy_source.key = any("k1", "k3");
+      }
+    }
+    Decision decision;
+    std::vector<std::string> decided;
+    together.engine().CheckTogether(inputs, together.now(), &decision, [&](size_t i) {
+      ASSERT_EQ(i, decided.size());
+      decided.push_back(Text(decision));
+    });
+    ASSERT_EQ(decided.size(), inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Decision alone = one.Check(inputs[i]);
+      ASSERT_EQ(decided[i], Text(alone)) << round << " " << i;
+      met.insert(std::string(Name(alone.reason)));
+    }
+    for (Node* node : {&one, &together}) node->now().mono.ns += 100'000'000;
+  }
+  EXPECT_GE(met.size(), 6u);  // or little was compared
 }
 
 }  // namespace
