@@ -144,8 +144,7 @@ void Judge::JudgeQuotas() {
   }
 }
 
-void Judge::NoteWithin(Reason reason, const LimitRule& limit) {
-  if (steps_ == nullptr) return;
+void Judge::WriteWithin(Reason reason, const LimitRule& limit) {
   Note(reason, absl::StrCat(limit.trial ? "trial limit " : "limit ", limit.id), false,
        pack_.reasons[static_cast<size_t>(reason)].clause,
        absl::StrCat("未超出限额（", Name(limit.dimension), " ", limit.rate, "）。 Within its ", Name(limit.dimension),

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <random>
 
+#include "absl/base/attributes.h"
 #include "absl/base/const_init.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/ascii.h"
@@ -340,25 +341,40 @@ bool AdoptHashSecret(absl::string_view secret) {
   return std::memcmp(FillSecret(secret).bytes, secret.data(), secret.size()) == 0;
 }
 
-Hash128 SubjectHash(SubjectKind kind, absl::string_view a, absl::string_view b, absl::string_view c) {
+namespace {
+
+// Of what is written to `room`, which holds it.
+Hash128 HashIn(char* room, SubjectKind kind, absl::string_view a, absl::string_view b, absl::string_view c) {
   // Kind and lengths first, so that ("ab", "c") and ("a", "bc") differ.
-  char stack[6144];
-  std::string heap;
-  const size_t size = 1 + 2 * sizeof(uint32_t) + a.size() + b.size() + c.size();
-  char* const start = size <= sizeof(stack) ? stack : (heap.resize(size), heap.data());
-  char* p = start;
-  *p++ = static_cast<char>(kind);
-  for (const absl::string_view part : {a, b}) {
-    const auto length = static_cast<uint32_t>(part.size());
-    std::memcpy(p, &length, sizeof(length));
-    p += sizeof(length);
-  }
-  for (const absl::string_view part : {a, b, c}) {
-    if (!part.empty()) std::memcpy(p, part.data(), part.size());
-    p += part.size();
-  }
-  const XXH128_hash_t hash = XXH3_128bits_withSecret(start, size, ProcessSecret().bytes, sizeof(Secret::bytes));
+  const uint32_t lengths[] = {static_cast<uint32_t>(a.size()), static_cast<uint32_t>(b.size())};
+  room[0] = static_cast<char>(kind);
+  std::memcpy(room + 1, lengths, sizeof(lengths));
+  char* p = room + 1 + sizeof(lengths);
+  if (!a.empty()) std::memcpy(p, a.data(), a.size());
+  p += a.size();
+  if (!b.empty()) std::memcpy(p, b.data(), b.size());
+  p += b.size();
+  if (!c.empty()) std::memcpy(p, c.data(), c.size());
+  p += c.size();
+  const XXH128_hash_t hash =
+      XXH3_128bits_withSecret(room, static_cast<size_t>(p - room), ProcessSecret().bytes, sizeof(Secret::bytes));
   return {hash.low64, hash.high64};
+}
+
+// Out of the way of the short ones.
+ABSL_ATTRIBUTE_NOINLINE Hash128 HashLong(size_t size, SubjectKind kind, absl::string_view a, absl::string_view b,
+                                         absl::string_view c) {
+  char room[6144];
+  if (size <= sizeof(room)) return HashIn(room, kind, a, b, c);
+  return HashIn(std::string(size, '\0').data(), kind, a, b, c);
+}
+
+}  // namespace
+
+Hash128 SubjectHash(SubjectKind kind, absl::string_view a, absl::string_view b, absl::string_view c) {
+  char room[256];
+  const size_t size = 1 + 2 * sizeof(uint32_t) + a.size() + b.size() + c.size();
+  return size <= sizeof(room) ? HashIn(room, kind, a, b, c) : HashLong(size, kind, a, b, c);
 }
 
 Hash128 SubjectHash(const AddressBlock& block) {
