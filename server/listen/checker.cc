@@ -59,7 +59,7 @@ bool Checker::Sheds(Operation operation) const {
 }
 
 // By the policy where there is one, else by the failure policy.
-void Checker::Answer(const CheckInput& input, Moment now, Decision* decision) {
+void Checker::Judge(const CheckInput& input, Moment now, Decision* decision) {
   const bool stale = readiness_->stale();
   if (Sheds(input.operation)) {
     engine_->CannotDecide(Reason::kOverloaded, input, decision);
@@ -69,6 +69,26 @@ void Checker::Answer(const CheckInput& input, Moment now, Decision* decision) {
   } else {
     engine_->Check(input, now, decision);
   }
+  Conclude(input, stale, now, decision);
+}
+
+void Checker::JudgeTogether(absl::Span<const CheckInput> inputs, Moment now, Decision* decision,
+                            absl::FunctionRef<void(size_t)> decided) {
+  // Where any of them could be shed, each is looked at for itself.
+  if (readiness_->stale() || Sheds(Operation::kList)) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      Judge(inputs[i], now, decision);
+      decided(i);
+    }
+    return;
+  }
+  engine_->CheckTogether(inputs, now, decision, [&](size_t i) {
+    Conclude(inputs[i], /*stale=*/false, now, decision);
+    decided(i);
+  });
+}
+
+void Checker::Conclude(const CheckInput& input, bool stale, Moment now, Decision* decision) {
   if (IsUndecided(decision->reason)) {
     const bool allowed = decision->verdict == Verdict::kAllow;
     metrics_->trust().OnFailurePolicy(decision->reason, allowed ? FailureOutcome::kAllowed : FailureOutcome::kDenied);
@@ -80,10 +100,6 @@ void Checker::Answer(const CheckInput& input, Moment now, Decision* decision) {
     decision->cache_for_ms = 0;
     metrics_->trust().OnFailurePolicy(Reason::kStalePolicy, FailureOutcome::kDecided);
   }
-}
-
-void Checker::Judge(const CheckInput& input, Moment now, Decision* decision) {
-  Answer(input, now, decision);
   for (DecisionObserver* observer : observers_) observer->OnDecision(input, *decision, now);
 }
 
@@ -104,14 +120,48 @@ absl::Status Checker::Peek(const CheckInput& input, Decision* decision) {
   return absl::OkStatus();
 }
 
+absl::Status Checker::Read(absl::string_view request, const CallContext& context, CheckInput* input) {
+  input->trace_parent = context.trace_parent;
+  if (!DecodeCheckRequest(request, input)) return Malformed(Unreadable("CheckRequest", request));
+  if (absl::Status status = Engine::Validate(*input); !status.ok()) return Malformed(std::move(status));
+  return absl::OkStatus();
+}
+
 absl::Status Checker::CheckBytes(absl::string_view request, const CallContext& context, std::string* response) {
   CheckInput input;
-  input.trace_parent = context.trace_parent;
-  if (!DecodeCheckRequest(request, &input)) return Malformed(Unreadable("CheckRequest", request));
+  if (absl::Status status = Read(request, context, &input); !status.ok()) return status;
   Decision decision;
-  if (absl::Status status = Check(input, &decision); !status.ok()) return status;
+  Judge(input, clock_->Now(), &decision);
   EncodeCheckResponse(decision, input.request_id, TraceIdOf(input.trace_parent), input.detail, response);
   return absl::OkStatus();
+}
+
+void Checker::CheckBytesTogether(absl::Span<const AskedCall> calls, AnswerSink* answers) {
+  thread_local std::vector<CheckInput> inputs;
+  inputs.clear();
+  Decision decision;
+  size_t answered = 0;
+  const auto judge_those_read = [&] {
+    if (inputs.empty()) return;
+    JudgeTogether(inputs, clock_->Now(), &decision, [&](size_t i) {
+      const CheckInput& input = inputs[i];
+      EncodeCheckResponse(decision, input.request_id, TraceIdOf(input.trace_parent), input.detail,
+                          answers->BeginAnswer(answered + i));
+      answers->EndAnswer(answered + i, absl::OkStatus());
+    });
+    answered += inputs.size();
+    inputs.clear();
+  };
+  for (const AskedCall& call : calls) {
+    CheckInput& input = inputs.emplace_back();
+    absl::Status status = Read(call.request, call.context, &input);
+    if (status.ok()) continue;
+    inputs.pop_back();
+    judge_those_read();
+    answers->BeginAnswer(answered);
+    answers->EndAnswer(answered++, std::move(status));
+  }
+  judge_those_read();
 }
 
 absl::Status Checker::CheckBatchBytes(absl::string_view request, const CallContext& context, std::string* response) {
@@ -140,12 +190,11 @@ absl::Status Checker::CheckBatchBytes(absl::string_view request, const CallConte
   }
   const Moment now = clock_->Now();
   Decision decision;
-  for (size_t i = 0; i < size; ++i) {
-    Judge(inputs[i], now, &decision);
+  JudgeTogether(inputs, now, &decision, [&](size_t i) {
     answer.clear();
     EncodeCheckResponse(decision, inputs[i].request_id, TraceIdOf(inputs[i].trace_parent), inputs[i].detail, &answer);
     AppendBytesField(1, answer, response);
-  }
+  });
   return absl::OkStatus();
 }
 

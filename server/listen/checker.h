@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -48,6 +49,8 @@ class Checker {
   // Each reads a serialized message and appends the serialized answer to `*response`, or returns INVALID_ARGUMENT: the
   // bytes are no such message, or as above. Time is read once a message. Thread-safe; does not block on I/O.
   absl::Status CheckBytes(absl::string_view request, const CallContext& context, std::string* response);
+  // The same for several that came together, decided at one moment (Engine::CheckTogether).
+  void CheckBytesTogether(absl::Span<const AskedCall> calls, AnswerSink* answers);
   // All or none: one malformed request refuses the batch.
   absl::Status CheckBatchBytes(absl::string_view request, const CallContext& context, std::string* response);
   absl::Status ReportBytes(absl::string_view request, const CallContext& context, std::string* response);
@@ -55,9 +58,15 @@ class Checker {
  private:
   // What was asked cannot be read, or breaks a bound.
   absl::Status Malformed(absl::Status status);
+  // A CheckRequest, and whether it keeps to the bounds.
+  absl::Status Read(absl::string_view request, const CallContext& context, CheckInput* input);
   bool Sheds(Operation operation) const;
-  void Answer(const CheckInput& input, Moment now, Decision* decision);
   void Judge(const CheckInput& input, Moment now, Decision* decision);
+  // The same for each of `inputs`, in their order, with `decided(i)` after each.
+  void JudgeTogether(absl::Span<const CheckInput> inputs, Moment now, Decision* decision,
+                     absl::FunctionRef<void(size_t)> decided);
+  // What is left to do when `*decision` is made: `stale` policies give warnings, and the observers want to know.
+  void Conclude(const CheckInput& input, bool stale, Moment now, Decision* decision);
 
   Engine* const engine_;
   const Clock* const clock_;

@@ -30,7 +30,23 @@ class EnforcementMethods {
     const Answer answer_;
   };
 
-  Method check_, batch_, report_;
+  // Many checks arrive in one read.
+  class CheckMethod final : public UnaryMethod {
+   public:
+    explicit CheckMethod(Checker* checker) : checker_(checker) {}
+    absl::Status Call(absl::string_view request, const CallContext& context, std::string* response) override {
+      return checker_->CheckBytes(request, context, response);
+    }
+    void CallTogether(absl::Span<const AskedCall> calls, AnswerSink* answers) override {
+      checker_->CheckBytesTogether(calls, answers);
+    }
+
+   private:
+    Checker* const checker_;
+  };
+
+  CheckMethod check_;
+  Method batch_, report_;
 };
 
 }  // namespace sluice

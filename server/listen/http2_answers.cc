@@ -117,6 +117,7 @@ void Http2Session::Resume(Stream* stream) {
 }
 
 void Http2Session::FinishGrpc(Stream* stream, absl::Status status) {
+  AnswerAsked();
   stream->ending = true;
   stream->end_status = WithTrace(std::move(status), stream->trace_parent);
   if (stream->unsent_bytes() == 0) return SendTrailers(stream);
@@ -169,6 +170,7 @@ void Http2Session::Close(Stream* stream) {
 
 void Http2Session::ReplenishConnection() {
   if (receive_window_ > kConnectionWindow / 2) return;
+  AnswerAsked();
   AppendNumberFrame(FrameType::kWindowUpdate, 0, static_cast<uint32_t>(kConnectionWindow - receive_window_), &out_);
   receive_window_ = kConnectionWindow;
 }

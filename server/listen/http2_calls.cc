@@ -12,6 +12,9 @@ namespace {
 constexpr size_t kMessagePrefixBytes = 5;  // a byte that says whether it is compressed, four of length
 // Answers of a stream that its caller does not take: above this nothing more of it is read.
 constexpr size_t kUnsentMax = size_t{64} << 10;
+// An answer that is written in place: a frame of header fields, then one of DATA.
+constexpr size_t kInPlaceHeadBytes = kFrameHeaderBytes + HpackWriter::kSettledHead.size();
+constexpr size_t kInPlaceDataAt = kInPlaceHeadBytes + kFrameHeaderBytes;
 
 // The prefix of the message that was appended to `*out` behind room for it.
 void WritePrefix(size_t began, std::string* out) {
@@ -30,6 +33,7 @@ void Http2Session::OnRequest(uint32_t id, bool end_stream, const RequestHead& he
   if (!head.trace_parent.empty()) stream->trace_parent = head.trace_parent;
   if (head.too_large) {
     Count(WireError::kHeaders);
+    AnswerAsked();
     if (!head.is_grpc) return RefuseHttp(stream, 431);
     return FinishGrpc(stream,
                       absl::ResourceExhaustedError(absl::StrCat("header fields: at most ", limits_->header_bytes_max,
@@ -41,6 +45,7 @@ void Http2Session::OnRequest(uint32_t id, bool end_stream, const RequestHead& he
   if (head.is_grpc) {
     OnGrpcRequest(stream, end_stream, head);
   } else {
+    AnswerAsked();
     OnHttpRequest(stream, end_stream, head);
   }
 }
@@ -77,6 +82,8 @@ void Http2Session::OnGrpcRequest(Stream* stream, bool end_stream, const RequestH
 }
 
 void Http2Session::OnBody(Stream* stream, absl::string_view data, bool end_stream) {
+  const bool asks = stream->grpc != nullptr && stream->grpc->flow == GrpcRoute::Flow::kUnary && end_stream;
+  if (!asks) AnswerAsked();
   if (stream->grpc == nullptr) return OnHttpBody(stream, data, end_stream);
   if (stream->ending) return;
   switch (stream->grpc->flow) {
@@ -107,6 +114,7 @@ bool Http2Session::Buffer(Stream* stream, absl::string_view data) {
 }
 
 void Http2Session::RefuseForRoom(Stream* stream) {
+  AnswerAsked();
   Count(WireError::kNoRoom);
   DropBody(stream);
   if (stream->grpc == nullptr) return RefuseHttp(stream, 503);
@@ -155,48 +163,65 @@ void Http2Session::OnUnaryBody(Stream* stream, absl::string_view data, bool end_
     return FinishGrpc(
         stream, absl::InternalError(absl::StrCat("wanted one message, got ", data.size(), " bytes that are none")));
   }
-  AnswerUnary(stream, message);
+  Ask(stream, message);
 }
 
-void Http2Session::AnswerUnary(Stream* stream, absl::string_view message) {
+void Http2Session::Ask(Stream* stream, absl::string_view message) {
   if (stream->deadline_ns <= now_ns_) {
     return FinishGrpc(stream, absl::DeadlineExceededError("the caller's deadline has passed"));
   }
-  if (hpack_.settled()) return AnswerInPlace(stream, message);
-  answers_.assign(kMessagePrefixBytes, '\0');
-  absl::Status status = stream->grpc->method->Call(message, {stream->trace_parent}, &answers_);
+  if (!asked_.empty() && asked_streams_.front()->grpc->method != stream->grpc->method) AnswerAsked();
+  asked_.push_back({message, {stream->trace_parent}});
+  asked_streams_.push_back(stream);
+  if (asked_.size() == kAskedMax) AnswerAsked();
+}
+
+void Http2Session::AnswerThoseAsked() {
+  // Empty from here on: what ends a stream on the way may end the connection, which looks here first.
+  answering_.swap(asked_);
+  answering_streams_.swap(asked_streams_);
+  answering_streams_.front()->grpc->method->CallTogether(answering_, this);
+  answering_.clear();
+  answering_streams_.clear();
+}
+
+std::string* Http2Session::BeginAnswer(size_t call) {
+  answer_in_place_ = hpack_.settled() && !finished_;
+  if (!answer_in_place_) {
+    answers_.assign(kMessagePrefixBytes, '\0');
+    return &answers_;
+  }
+  answer_began_ = out_.size();
+  out_.append(kInPlaceDataAt + kMessagePrefixBytes, '\0');
+  return &out_;
+}
+
+void Http2Session::EndAnswer(size_t call, absl::Status status) {
+  if (finished_) return;  // by a fault of one before
+  Stream* const stream = answering_streams_[call];
+  if (answer_in_place_) {
+    const size_t size = out_.size() - answer_began_ - kInPlaceDataAt;
+    const int64_t room = std::min({send_window_, stream->send_window, int64_t{peer_frame_bytes_max_}});
+    if (status.ok() && static_cast<int64_t>(size) <= room) return EndInPlace(stream, size);
+    // Nothing of this was sent, and the peer's table is as it was.
+    answers_.assign(out_, answer_began_ + kInPlaceDataAt);
+    out_.resize(answer_began_);
+  }
   if (!status.ok()) return FinishGrpc(stream, std::move(status));
   WritePrefix(0, &answers_);
   SendGrpcHeaders(stream);
   if (SendData(stream, answers_)) FinishGrpc(stream, absl::OkStatus());
 }
 
-void Http2Session::AnswerInPlace(Stream* stream, absl::string_view message) {
-  constexpr size_t kHeadBytes = kFrameHeaderBytes + HpackWriter::kSettledHead.size();
-  constexpr size_t kDataAt = kHeadBytes + kFrameHeaderBytes;
-  const size_t began = out_.size();
-  out_.append(kDataAt + kMessagePrefixBytes, '\0');
-  absl::Status status = stream->grpc->method->Call(message, {stream->trace_parent}, &out_);
-  const size_t size = out_.size() - began - kDataAt;
-  const int64_t room = std::min({send_window_, stream->send_window, int64_t{peer_frame_bytes_max_}});
-  if (!status.ok() || static_cast<int64_t>(size) > room) {
-    // Nothing of this was sent, and the peer's table is as it was.
-    answers_.assign(out_, began + kDataAt);
-    out_.resize(began);
-    if (!status.ok()) return FinishGrpc(stream, std::move(status));
-    WritePrefix(0, &answers_);
-    SendGrpcHeaders(stream);
-    if (SendData(stream, answers_)) FinishGrpc(stream, absl::OkStatus());
-    return;
-  }
+void Http2Session::EndInPlace(Stream* stream, size_t size) {
   send_window_ -= static_cast<int64_t>(size);
-  char* const head = &out_[began];
+  char* const head = &out_[answer_began_];
   WriteFrameHeader(
       {HpackWriter::kSettledHead.size(), static_cast<uint8_t>(FrameType::kHeaders), kEndHeaders, stream->id}, head);
   HpackWriter::kSettledHead.copy(head + kFrameHeaderBytes, HpackWriter::kSettledHead.size());
   WriteFrameHeader({static_cast<uint32_t>(size), static_cast<uint8_t>(FrameType::kData), 0, stream->id},
-                   head + kHeadBytes);
-  WritePrefix(began + kDataAt, &out_);
+                   head + kInPlaceHeadBytes);
+  WritePrefix(answer_began_ + kInPlaceDataAt, &out_);
   AppendFrameHeader(HpackWriter::kSettledTail.size(), FrameType::kHeaders, kEndHeaders | kEndStream, stream->id, &out_);
   out_.append(HpackWriter::kSettledTail.data(), HpackWriter::kSettledTail.size());
   CloseAnswered(stream);

@@ -65,7 +65,8 @@ Http2Session::~Http2Session() {
 
 size_t Http2Session::held_bytes() const {
   return texts_bytes_ + streams_.bytes() + out_.capacity() + block_.capacity() + answers_.capacity() +
-         response_.body.capacity();
+         response_.body.capacity() +
+         (asked_.capacity() + answering_.capacity()) * (sizeof(AskedCall) + sizeof(Stream*));
 }
 
 void Http2Session::Rest() {
@@ -73,6 +74,8 @@ void Http2Session::Rest() {
   if (block_stream_ == 0) std::string().swap(block_);
   std::string().swap(answers_);
   std::string().swap(response_.body);
+  asked_ = answering_ = {};
+  asked_streams_ = answering_streams_ = {};
 }
 
 void Http2Session::Recount(Stream* stream) {
@@ -127,6 +130,7 @@ size_t Http2Session::Receive(absl::Span<char> bytes, MonotonicTime now) {
     OnFrame(frame, absl::string_view(bytes.data() + at + kFrameHeaderBytes, frame.length));
     at += kFrameHeaderBytes + frame.length;
   }
+  AnswerAsked();
   if (finished_) return bytes.size();
   if (at == bytes.size() && block_stream_ == 0) {
     partial_since_ns_ = settings_seen_ ? 0 : partial_since_ns_;
@@ -143,6 +147,12 @@ void Http2Session::OnFrame(const FrameHeader& frame, absl::string_view payload) 
   }
   if (block_stream_ != 0 && (type != FrameType::kContinuation || frame.stream != block_stream_)) {
     return Fail(ErrorCode::kProtocolError, "wanted CONTINUATION of a header block");
+  }
+  // What belongs to a stream that waits for its answer, and all that is no part of a request, comes after the answers.
+  const bool asks = type == FrameType::kData || type == FrameType::kHeaders || type == FrameType::kContinuation;
+  if (!asked_.empty() && (!asks || frame.stream <= asked_streams_.back()->id)) {
+    AnswerAsked();
+    if (finished_) return;
   }
   switch (type) {
     case FrameType::kData:
@@ -268,6 +278,7 @@ void Http2Session::OnHeaderBlock(uint32_t id, bool end_stream, absl::string_view
   last_stream_ = id;
   if (id > promised_stream_) return OnNuisance(1);
   last_request_ns_ = now_ns_;
+  if (streams_.size() >= std::min<size_t>(kStreamsOwn, limits_->streams_max)) AnswerAsked();
   if (streams_.size() >= limits_->streams_max) return ResetStream(id, nullptr, ErrorCode::kRefusedStream);
   if (streams_.size() >= kStreamsOwn && !Covers(sizeof(Stream))) {
     return ResetStream(id, nullptr, ErrorCode::kRefusedStream, WireError::kNoRoom);
@@ -405,6 +416,7 @@ void Http2Session::Fail(ErrorCode code, absl::string_view what, WireError error)
 }
 
 void Http2Session::End(ErrorCode code, absl::string_view what) {
+  AnswerAsked();
   AppendGoAway(std::min(last_stream_, promised_stream_), code, what, &out_);
   finished_ = true;
 }
@@ -414,6 +426,7 @@ void Http2Session::ResetStream(uint32_t id, Stream* stream, ErrorCode code) {
 }
 
 void Http2Session::ResetStream(uint32_t id, Stream* stream, ErrorCode code, WireError error) {
+  AnswerAsked();
   Count(error);
   AppendNumberFrame(FrameType::kRstStream, id, static_cast<uint32_t>(code), &out_);
   cut_[cut_next_++ % cut_.size()] = id;

@@ -19,10 +19,11 @@
 #include "server/listen/http2_stream.h"
 #include "server/listen/router.h"
 #include "server/listen/session.h"
+#include "server/listen/unary_method.h"
 
 namespace sluice::http2 {
 
-class Http2Session final : public Session {
+class Http2Session final : public Session, private AnswerSink {
  public:
   // Both must outlive the session.
   Http2Session(const Router* router, const SessionLimits* limits, MonotonicTime now);
@@ -83,9 +84,18 @@ class Http2Session final : public Session {
   // Answers whatever messages of a stream are whole, while the peer takes the answers.
   void PumpStream(Stream* stream, absl::string_view data);
   void OnWatchBody(Stream* stream);
-  void AnswerUnary(Stream* stream, absl::string_view message);
-  // The same where the answer's header blocks are known and change nothing: it is written where it is sent from.
-  void AnswerInPlace(Stream* stream, absl::string_view message);
+  // Keeps a unary call until AnswerAsked; its message lies in what Receive was given or in the stream's body.
+  void Ask(Stream* stream, absl::string_view message);
+  // Answers the calls that were kept, whose streams are gone then. Called before anything else is sent or looks at
+  // them, so that what goes out is the same however it came in.
+  void AnswerAsked() {
+    if (!asked_.empty()) AnswerThoseAsked();
+  }
+  void AnswerThoseAsked();
+  std::string* BeginAnswer(size_t call) override;
+  void EndAnswer(size_t call, absl::Status status) override;
+  // An answer of `size` bytes that was written to `out_` behind room for its frames.
+  void EndInPlace(Stream* stream, size_t size);
   void AnswerHttp(Stream* stream, const RequestHead& head, absl::string_view body);
   void RefuseHttp(Stream* stream, int status);
   void SendHttpResponse(Stream* stream, bool with_body);
@@ -173,6 +183,15 @@ class Http2Session final : public Session {
   int64_t ping_sent_ns_ = 0;      // 0 = none is out
   int64_t drain_since_ns_ = 0;
   DrainStep drain_ = DrainStep::kNone;
+
+  // Unary calls of one method that are whole and wait for more of what came in the same read; and those that are being
+  // answered.
+  static constexpr size_t kAskedMax = 16;
+  std::vector<AskedCall> asked_, answering_;
+  std::vector<Stream*> asked_streams_, answering_streams_;
+  // The answer that is being made: where it began in `out_`, or else it is in `answers_`.
+  size_t answer_began_ = 0;
+  bool answer_in_place_ = false;
 
   // Scratch memory.
   std::string answers_;

@@ -2,6 +2,8 @@
 #ifndef SLUICE_TESTS_SERVER_ECHO_METHODS_H_
 #define SLUICE_TESTS_SERVER_ECHO_METHODS_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -26,7 +28,12 @@ class EchoMethod final : public UnaryMethod {
     }
     return absl::OkStatus();
   }
+  void CallTogether(absl::Span<const AskedCall> asked, AnswerSink* answers) override {
+    most_together = std::max(most_together, asked.size());
+    UnaryMethod::CallTogether(asked, answers);
+  }
   int calls = 0;
+  size_t most_together = 0;
 };
 
 // Says what it was asked, in the body and in headers.
@@ -45,12 +52,13 @@ class EchoHandler final : public HttpHandler {
 struct EchoRoutes {
   EchoRoutes() {
     router.AddGrpc("/t.T/Unary", &method);
+    router.AddGrpc("/t.T/Other", &other);
     router.AddGrpc("/t.T/Stream", &method, GrpcRoute::Flow::kStream);
     router.AddGrpc("/t.T/Watch", &method, GrpcRoute::Flow::kWatch);
     router.AddHttp("/echo", &handler);
     router.AddHttpPrefix("/deep/", &handler);
   }
-  EchoMethod method;
+  EchoMethod method, other;
   EchoHandler handler;
   Router router;
 };

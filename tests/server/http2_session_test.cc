@@ -1,6 +1,8 @@
 // HTTP/2 as RFC 9113 wants it of a server: the cases of h2spec that apply, section by section, and gRPC on top.
 #include "server/listen/http2_session.h"
 
+#include <random>
+
 #include "echo_methods.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -103,6 +105,114 @@ TEST_F(Http2SessionTest, AnswersTheSameHoweverBytesArrive) {
                               peer_.Call(3, "/t.T/Unary", "b")));
   EXPECT_EQ(First(frames, FrameType::kData, 1).payload, Message("a"));
   EXPECT_EQ(First(frames, FrameType::kData, 3).payload, Message("b"));
+}
+
+// What a caller may do on a connection, drawn at random: calls of each kind, whole and in pieces, beside frames that
+// end, reset or nudge what is open.
+std::string AnyConversation(std::mt19937* random) {
+  const auto any = [&](int n) { return static_cast<int>((*random)() % static_cast<unsigned>(n)); };
+  const auto headers = [](uint32_t stream, const std::string& path, const Fields& more) {
+    return FrameBytes(FrameType::kHeaders, kEndHeaders, stream, Block(GrpcFields(path, more)));
+  };
+  const std::vector<std::string> messages = {"ping", "fail:why", "size:900", "size:40000", "", "trace"};
+  std::string bytes =
+      absl::StrCat(kPreface, FrameBytes(FrameType::kSettings, 0, 0, any(2) ? "" : Setting(4, any(2) ? 0 : 400)));
+  uint32_t next = 1;
+  std::vector<uint32_t> open;
+  for (int i = 0; i < 40; ++i) {
+    const std::string message = Message(messages[static_cast<size_t>(any(4) ? any(3) : any(6))]);
+    const uint32_t before = next > 1 ? 1 + 2 * static_cast<uint32_t>(any(static_cast<int>(next) / 2)) : 1;
+    switch (any(20)) {
+      case 0:
+        bytes += FrameBytes(FrameType::kPing, 0, 0, "12345678");
+        break;
+      case 1:
+        bytes += headers(next, "/t.T/Unary", {{"grpc-timeout", any(2) ? "1S" : "soon"}});
+        open.push_back(next);
+        next += 2;
+        break;
+      case 2:
+        bytes += headers(next, any(2) ? "/t.T/Stream" : "/t.T/Watch", {}) +
+                 FrameBytes(FrameType::kData, any(2) ? kEndStream : 0, next, message);
+        next += 2;
+        break;
+      case 3:
+        bytes += FrameBytes(
+            FrameType::kHeaders, kEndHeaders | kEndStream, next,
+            Block({{":method", "GET"}, {":scheme", "http"}, {":path", any(2) ? "/echo" : "/no"}, {":authority", "h"}}));
+        next += 2;
+        break;
+      case 4:
+        bytes += FrameBytes(FrameType::kRstStream, 0, before, Number(8));
+        break;
+      case 5:
+        bytes += FrameBytes(FrameType::kWindowUpdate, 0, any(2) ? 0 : before, Number(1000));
+        break;
+      case 6:
+        if (any(4) == 0) bytes += FrameBytes(FrameType::kData, kEndStream, before, message);
+        break;
+      case 7:
+        bytes += headers(next, "/t.T/None", {}) + FrameBytes(FrameType::kData, kEndStream, next, message);
+        next += 2;
+        break;
+      case 8:
+        bytes += FrameBytes(FrameType::kSettings, 0, 0, Setting(4, any(2) ? 100 : 65535));
+        break;
+      case 9:
+      case 10:
+        if (open.empty()) break;
+        bytes += FrameBytes(FrameType::kData, kEndStream, open.back(), message);
+        open.pop_back();
+        break;
+      case 11:
+        bytes += headers(next, "/t.T/Unary", {}) + FrameBytes(FrameType::kData, 0, next, message.substr(0, 3)) +
+                 FrameBytes(FrameType::kData, kEndStream, next, message.substr(3));
+        next += 2;
+        break;
+      default:
+        bytes += headers(next, any(3) ? "/t.T/Unary" : "/t.T/Other", {}) +
+                 FrameBytes(FrameType::kData, kEndStream, next, message);
+        next += 2;
+        break;
+    }
+  }
+  return bytes;
+}
+
+// Calls that come in one read are answered together, and nobody can tell.
+TEST(Http2TogetherTest, AnswersTheSameInTheSameOrderHoweverBytesArrive) {
+  for (unsigned seed = 1; seed <= 2000; ++seed) {
+    std::mt19937 random(seed);
+    const std::string bytes = AnyConversation(&random);
+    EchoRoutes routes[3];
+    std::string out[3];
+    for (int way = 0; way < 3; ++way) {  // in one piece, a byte at a time, cut anywhere
+      SessionLimits limits;
+      limits.streams_max = 20;
+      Http2Session session(&routes[way].router, &limits, MonotonicTime{1'000'000'000'000});
+      std::string unread;
+      for (size_t at = 0; at < bytes.size();) {
+        const size_t piece = way == 0 ? bytes.size() : way == 1 ? 1 : 1 + random() % 2000;
+        unread += bytes.substr(at, piece);
+        at += piece;
+        unread.erase(0, session.Receive(absl::MakeSpan(unread), MonotonicTime{1'000'000'000'000}));
+        out[way] += session.out();
+        session.out().clear();
+      }
+    }
+    ASSERT_EQ(out[0], out[1]) << seed;
+    ASSERT_EQ(out[0], out[2]) << seed;
+    ASSERT_EQ(routes[0].method.calls, routes[1].method.calls) << seed;
+  }
+}
+
+TEST_F(Http2SessionTest, HandsCallsOfOneReadToTheirMethodTogether) {
+  peer_.Greet();
+  std::string bytes;
+  for (uint32_t stream = 1; stream < 20; stream += 2) bytes += peer_.Call(stream, "/t.T/Unary", "ping");
+  peer_.Send(bytes);
+  EXPECT_EQ(routes_.method.calls, 10);
+  EXPECT_EQ(routes_.method.most_together, 10u);
 }
 
 TEST_F(Http2SessionTest, RefusesABlockThatIsNoHpack) {
