@@ -13,10 +13,15 @@
 
 namespace sluice::bench {
 
-// Hands `calls` calls, 64 at a time, to sessions before a method that does nothing ("null"), a checker that nobody
-// watches ("bare"), and one with the observers of a node ("watched"), over a policy of `sizes`. Prints the nanoseconds
-// of a call in each, or in the one named `only`. `questions` are calls of Check.
-absl::Status PrintSessionCosts(const Sizes& sizes, const std::shared_ptr<const Http2Calls>& questions, int64_t calls,
+struct SessionQuestions {
+  std::shared_ptr<const Http2Calls> unary, with_deadline, batch;  // Check, the same, CheckBatch of `batch_size`
+  int64_t batch_size = 0;
+};
+
+// Hands `calls` checks, 64 at a time, to sessions before a method that does nothing ("null"), a checker that nobody
+// watches ("bare"; with a deadline each, "deadline"; in batches, "batch"), and one with the observers of a node
+// ("watched"), over a policy of `sizes`. Prints the nanoseconds of a check in each, or in the one named `only`.
+absl::Status PrintSessionCosts(const Sizes& sizes, const SessionQuestions& questions, int64_t calls,
                                const std::string& only);
 
 }  // namespace sluice::bench

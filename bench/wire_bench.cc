@@ -321,8 +321,8 @@ int Main(int argc, char** argv) {
   app.add_option("--seconds", flags.seconds, "How long, each time")->check(CLI::Range(0.01, 600.0));
   app.add_option("--json", flags.json, "Write every round to this file");
   app.add_option("--goals", flags.goals, "Append the rows of the table of goals to this file");
-  app.add_option("--session-calls", flags.session_calls, "Only so many calls to the HTTP/2 session, without sockets");
-  app.add_option("--session-case", flags.session_case, "Of those, only null, bare or watched");
+  app.add_option("--session-calls", flags.session_calls, "Only so many checks by the HTTP/2 session, without sockets");
+  app.add_option("--session-case", flags.session_case, "Of those, only null, bare, deadline, batch or watched");
   app.add_option("--serve", flags.serve, "Be the server of this name: for this program itself")->group("");
   app.add_option("--folder", flags.folder)->group("");
   app.add_option("--socket", flags.socket)->group("");
@@ -339,7 +339,9 @@ int Main(int argc, char** argv) {
   } else if (flags.serve == "ping") {
     status = ServePingPong(flags.socket, flags.request_bytes, flags.answer_bytes);
   } else if (flags.session_calls > 0) {
-    status = PrintSessionCosts(flags.sizes, Prepare(flags.sizes).unary, flags.session_calls, flags.session_case);
+    const Questions questions = Prepare(flags.sizes);
+    status = PrintSessionCosts(flags.sizes, {questions.unary, questions.with_deadline, questions.batch, kBatch},
+                               flags.session_calls, flags.session_case);
   } else {
     status = Arena(flags).Run();
   }
