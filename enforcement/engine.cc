@@ -16,7 +16,8 @@
 namespace sluice {
 namespace {
 
-// Checks whose look-ups are under way at once. Four, eight and sixteen are equally fast (docs/decisions/2026-11-26-checks-together.md).
+// Checks whose look-ups are under way at once. Four, eight and sixteen are equally fast
+// (docs/decisions/2026-11-26-checks-together.md).
 constexpr size_t kTogether = 8;
 
 // Judges of checks that came together, in room that nobody writes before them: an array of optional ones would be
