@@ -117,18 +117,25 @@ bool WireReader::SkipGroup(uint32_t group, int depth) {
   return false;
 }
 
+namespace {
+
+// What `write` writes with a WireWriter, at most WireWriter::kFieldMax bytes.
+template <typename Write>
+void AppendWritten(std::string* out, const Write& write) {
+  char room[WireWriter::kFieldMax];
+  WireWriter writer(room);
+  write(&writer);
+  out->append(room, static_cast<size_t>(writer.at() - room));
+}
+
+}  // namespace
+
 void AppendVarint(uint64_t value, std::string* out) {
-  char bytes[10];
-  size_t size = 0;
-  for (; value >= 0x80; value >>= 7) bytes[size++] = static_cast<char>(value | 0x80);
-  bytes[size++] = static_cast<char>(value);
-  out->append(bytes, size);
+  AppendWritten(out, [&](WireWriter* writer) { writer->Varint(value); });
 }
 
 void AppendNumberField(uint32_t number, uint64_t value, std::string* out) {
-  if (value == 0) return;
-  AppendVarint(uint64_t{number} << 3, out);
-  AppendVarint(value, out);
+  AppendWritten(out, [&](WireWriter* writer) { writer->Number(number, value); });
 }
 
 void AppendTextField(uint32_t number, absl::string_view text, std::string* out) {
@@ -136,8 +143,7 @@ void AppendTextField(uint32_t number, absl::string_view text, std::string* out) 
 }
 
 void AppendBytesField(uint32_t number, absl::string_view bytes, std::string* out) {
-  AppendVarint(uint64_t{number} << 3 | 2, out);
-  AppendVarint(bytes.size(), out);
+  AppendWritten(out, [&](WireWriter* writer) { writer->Begin(number, bytes.size()); });
   out->append(bytes.data(), bytes.size());
 }
 
