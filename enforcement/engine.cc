@@ -68,49 +68,26 @@ Engine::Engine(const Pack* pack, const PolicyIndex* index, Limiter* limiter, Nod
       static_shares_(options.fleet_size),
       parts_{pack, limiter, std::move(options), shares != nullptr ? shares : &static_shares_, nullptr} {}
 
-namespace {
-
-// Whether every name is well within its bound, told by one comparison for all of a bound: sizes below a power of two
-// stay below it together. False says nothing.
-bool NamesPlainlyFit(const CheckInput& input) {
-  static_assert(kIdBytesMax == 256 && kAccountBytesMax == 256 && kBucketBytesMax == 256 && kHostBytesMax >= 256);
-  static_assert(kKeyBytesMax == 4096);
-  const ObjectView& source = input.copy_source;
-  const size_t ids = input.request_id.size() | input.requester.size() | input.owner.size() | input.bucket.size() |
-                     input.version_id.size() | input.region.size() | input.lease_id.size() | input.host.size() |
-                     source.bucket.size() | source.version_id.size();
-  return ids < 256 && (input.key.size() | input.path.size() | source.key.size()) < 4096;
-}
-
-absl::Status NameTooLong(const CheckInput& input) {
-  const struct {
-    absl::string_view field, value;
-    size_t most;
-  } bounds[] = {{"request_id", input.request_id, kIdBytesMax},
-                {"requester", input.requester, kAccountBytesMax},
-                {"owner", input.owner, kAccountBytesMax},
-                {"bucket", input.bucket, kBucketBytesMax},
-                {"key", input.key, kKeyBytesMax},
-                {"version_id", input.version_id, kIdBytesMax},
-                {"host", input.host, kHostBytesMax},
-                {"path", input.path, kKeyBytesMax},
-                {"region", input.region, kIdBytesMax},
-                {"copy_source.bucket", input.copy_source.bucket, kBucketBytesMax},
-                {"copy_source.key", input.copy_source.key, kKeyBytesMax},
-                {"copy_source.version_id", input.copy_source.version_id, kIdBytesMax},
-                {"lease_id", input.lease_id, kIdBytesMax}};
-  for (const auto& bound : bounds) {
-    if (bound.value.size() > bound.most) return TooLong(bound.field, bound.value.size(), bound.most);
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
 absl::Status Engine::Validate(const CheckInput& input) {
-  if (!NamesPlainlyFit(input)) {
-    if (absl::Status status = NameTooLong(input); !status.ok()) return status;
-  }
+  absl::string_view field;
+  size_t size = 0, most = 0;
+  const auto fits = [&](absl::string_view name, absl::string_view value, size_t bytes_max) {
+    if (value.size() <= bytes_max) return true;
+    field = name;
+    size = value.size();
+    most = bytes_max;
+    return false;
+  };
+  const ObjectView& source = input.copy_source;
+  const bool all_fit =
+      fits("request_id", input.request_id, kIdBytesMax) && fits("requester", input.requester, kAccountBytesMax) &&
+      fits("owner", input.owner, kAccountBytesMax) && fits("bucket", input.bucket, kBucketBytesMax) &&
+      fits("key", input.key, kKeyBytesMax) && fits("version_id", input.version_id, kIdBytesMax) &&
+      fits("host", input.host, kHostBytesMax) && fits("path", input.path, kKeyBytesMax) &&
+      fits("region", input.region, kIdBytesMax) && fits("copy_source.bucket", source.bucket, kBucketBytesMax) &&
+      fits("copy_source.key", source.key, kKeyBytesMax) &&
+      fits("copy_source.version_id", source.version_id, kIdBytesMax) && fits("lease_id", input.lease_id, kIdBytesMax);
+  if (!all_fit) return TooLong(field, size, most);
   if (input.hashes.size() > kHashesMax) {
     return absl::InvalidArgumentError(absl::StrCat("hashes: want at most ", kHashesMax, ", got ", input.hashes.size()));
   }
