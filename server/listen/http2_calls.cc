@@ -113,6 +113,27 @@ bool Http2Session::Buffer(Stream* stream, absl::string_view data) {
   return true;
 }
 
+size_t Http2Session::held_bytes() const {
+  return texts_bytes_ + streams_.bytes() + out_.capacity() + block_.capacity() + answers_.capacity() +
+         response_.body.capacity() +
+         (asked_.capacity() + answering_.capacity()) * (sizeof(AskedCall) + sizeof(Stream*));
+}
+
+void Http2Session::Rest() {
+  streams_.DropSpares();
+  if (block_stream_ == 0) std::string().swap(block_);
+  std::string().swap(answers_);
+  std::string().swap(response_.body);
+  asked_ = answering_ = {};
+  asked_streams_ = answering_streams_ = {};
+}
+
+void Http2Session::Recount(Stream* stream) {
+  texts_bytes_ -= stream->counted_bytes;
+  stream->counted_bytes = stream->texts_bytes();
+  texts_bytes_ += stream->counted_bytes;
+}
+
 void Http2Session::RefuseForRoom(Stream* stream) {
   AnswerAsked();
   Count(WireError::kNoRoom);

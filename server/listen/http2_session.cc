@@ -63,27 +63,6 @@ Http2Session::~Http2Session() {
   if (counts_ != nullptr && long_calls_ > 0) counts_->OnStreamsClosed(long_calls_);
 }
 
-size_t Http2Session::held_bytes() const {
-  return texts_bytes_ + streams_.bytes() + out_.capacity() + block_.capacity() + answers_.capacity() +
-         response_.body.capacity() +
-         (asked_.capacity() + answering_.capacity()) * (sizeof(AskedCall) + sizeof(Stream*));
-}
-
-void Http2Session::Rest() {
-  streams_.DropSpares();
-  if (block_stream_ == 0) std::string().swap(block_);
-  std::string().swap(answers_);
-  std::string().swap(response_.body);
-  asked_ = answering_ = {};
-  asked_streams_ = answering_streams_ = {};
-}
-
-void Http2Session::Recount(Stream* stream) {
-  texts_bytes_ -= stream->counted_bytes;
-  stream->counted_bytes = stream->texts_bytes();
-  texts_bytes_ += stream->counted_bytes;
-}
-
 // Who has fewer calls under way has fewer that wait here, and keeps the others where he can still give them up or send
 // them elsewhere. Without this the sockets hold more than can be worked off in `wait_max`, even by refusing it all.
 void Http2Session::OnWaited(absl::Duration waited, MonotonicTime now) {

@@ -16,14 +16,14 @@ struct CallContext {
   absl::string_view trace_parent;  // as ParseTraceParent gives it; empty where there was none
 };
 
-// One of several calls that came together. Views are good until all of them were answered.
+// One of several calls that came together. Views are good until it was answered.
 struct AskedCall {
   absl::string_view request;
   CallContext context;
 };
 
-// Where their answers go: each call, by its place among them, has one
-// BeginAnswer, one EndAnswer behind it, and no other's between.
+// Where their answers go: each call, by its place among them, has one BeginAnswer, one EndAnswer behind it, and no
+// other's between.
 class AnswerSink {
  public:
   virtual ~AnswerSink() = default;
