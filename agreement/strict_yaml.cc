@@ -1,13 +1,11 @@
 #include "agreement/strict_yaml.h"
 
 #include <algorithm>
-#include <exception>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
+#include "agreement/yaml_documents.h"
 #include "enforcement/names.h"
 
 namespace sluice {
@@ -39,9 +37,6 @@ std::string KindOf(const YAML::Node& node) {
   }
 }
 
-// YAML has no control characters but tab and the ends of lines.
-bool IsForbidden(char c) { return absl::ascii_iscntrl(static_cast<unsigned char>(c)) && c != '\t' && c != '\r'; }
-
 // yaml-cpp counts from 0.
 int LineOf(const YAML::Node& node) { return node.Mark().is_null() ? 1 : node.Mark().line + 1; }
 
@@ -56,30 +51,15 @@ absl::optional<YamlValue> StrictYaml::Parse(absl::string_view text) {
     RefuseLine(1, "size", absl::StrCat("at most ", kBytesMax, " bytes"), absl::StrCat(text.size()));
     return absl::nullopt;
   }
-  // yaml-cpp replaces malformed bytes, and takes the bytes 0 and 4 for the end of the file: what follows them would be
-  // passed over in silence.
-  int line = 1;
-  for (const absl::string_view piece : absl::StrSplit(text, '\n')) {
-    if (!IsUtf8(piece)) {
-      RefuseLine(line, "encoding", "UTF-8", "malformed bytes");
-      return absl::nullopt;
-    }
-    if (std::any_of(piece.begin(), piece.end(), IsForbidden)) {
-      RefuseLine(line, "encoding", "text", "a control character");
-      return absl::nullopt;
-    }
-    ++line;
+  const absl::StatusOr<std::vector<YAML::Node>> documents = LoadYamlDocuments(text, file_name_);
+  if (!documents.ok()) {
+    ++count_;
+    errors_.push_back({1, std::string(documents.status().message())});
+    return absl::nullopt;
   }
-  try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() == 1) return YamlValue{documents[0], ""};
-    RefuseLine(documents.size() < 2 ? 1 : LineOf(documents[1]), "file", "one YAML document",
-               documents.empty() ? "nothing" : absl::StrCat(documents.size()));
-  } catch (const YAML::Exception& error) {
-    RefuseLine(error.mark.is_null() ? 1 : error.mark.line + 1, "syntax", "well-formed YAML", error.msg);
-  } catch (const std::exception& error) {
-    RefuseLine(1, "syntax", "well-formed YAML", error.what());
-  }
+  if (documents->size() == 1) return YamlValue{documents->front(), ""};
+  RefuseLine(documents->size() < 2 ? 1 : LineOf((*documents)[1]), "file", "one YAML document",
+             documents->empty() ? "nothing" : absl::StrCat(documents->size()));
   return absl::nullopt;
 }
 

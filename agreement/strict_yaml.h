@@ -1,7 +1,7 @@
 // Reads YAML strictly: what is unknown, missing, there twice or of the wrong kind is an error with file and line, never
 // quietly taken for something else. Collects errors instead of stopping at the first.
 //
-// yaml-cpp throws; every call into it that can throw stands behind Parse, or asks for the kind of a node first.
+// yaml-cpp throws; every call into it that can throw stands in LoadYamlDocuments, or asks for the kind of a node first.
 #ifndef SLUICE_AGREEMENT_STRICT_YAML_H_
 #define SLUICE_AGREEMENT_STRICT_YAML_H_
 

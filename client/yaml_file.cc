@@ -1,6 +1,5 @@
 // The outside of YAML: files, documents, and the policy file.
 #include <cerrno>
-#include <exception>
 #include <fstream>
 #include <string>
 #include <system_error>
@@ -12,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "agreement/yaml_documents.h"
 #include "client/yaml_message.h"
-#include "enforcement/names.h"
 
 namespace sluice {
 namespace {
@@ -87,28 +86,15 @@ absl::Status ReadDocument(const YAML::Node& document, absl::string_view file, st
 
 absl::StatusOr<std::vector<YAML::Node>> LoadYaml(absl::string_view text, absl::string_view file) {
   absl::ConsumePrefix(&text, "\xEF\xBB\xBF");
-  if (!IsUtf8(text)) {
-    int line = 0;
-    for (absl::string_view row : absl::StrSplit(text, '\n')) {
-      ++line;
-      if (!IsUtf8(row)) return absl::InvalidArgumentError(absl::StrCat(file, ":", line, ": wanted UTF-8"));
+  absl::StatusOr<std::vector<YAML::Node>> documents = LoadYamlDocuments(text, file);
+  if (!documents.ok()) return documents;
+  const absl::string_view start = absl::StripLeadingAsciiWhitespace(text);
+  const bool json = absl::StartsWith(start, "{") || absl::StartsWith(start, "[");
+  if (!json) {
+    NullText nulls(text);
+    for (const YAML::Node& document : *documents) {
+      if (!document.IsNull()) nulls.Restore(document);
     }
-  }
-  std::vector<YAML::Node> documents;
-  try {
-    documents = YAML::LoadAll(std::string(text));
-    const absl::string_view start = absl::StripLeadingAsciiWhitespace(text);
-    const bool json = absl::StartsWith(start, "{") || absl::StartsWith(start, "[");
-    if (!json) {
-      NullText nulls(text);
-      for (const YAML::Node& document : documents) {
-        if (!document.IsNull()) nulls.Restore(document);
-      }
-    }
-  } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ":", error.mark.line + 1, ": ", error.msg));
-  } catch (const std::exception& error) {
-    return absl::InvalidArgumentError(absl::StrCat(file, ": ", error.what()));
   }
   return documents;
 }

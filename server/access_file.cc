@@ -2,7 +2,6 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
-#include <yaml-cpp/yaml.h>
 
 #include <cerrno>
 #include <fstream>
@@ -16,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "agreement/yaml_documents.h"
 #include "server/access.h"
 
 namespace sluice {
@@ -51,15 +51,13 @@ class AccessReader {
   explicit AccessReader(absl::string_view file) : file_(file) {}
 
   void Read(const std::string& text) {
-    try {
-      const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-      if (documents.size() != 1 || !documents[0].IsMap()) {
-        faults_.push_back(absl::StrCat(file_, ":1: wanted one YAML document with the key callers"));
-        return;
-      }
-      ReadFile(documents[0]);
-    } catch (const YAML::Exception& error) {
-      faults_.push_back(absl::StrCat(file_, ":", error.mark.line + 1, ": no YAML: ", error.msg));
+    const absl::StatusOr<std::vector<YAML::Node>> documents = LoadYamlDocuments(text, file_);
+    if (!documents.ok()) {
+      faults_.emplace_back(documents.status().message());
+    } else if (documents->size() != 1 || !documents->front().IsMap()) {
+      faults_.push_back(absl::StrCat(file_, ":1: wanted one YAML document with the key callers"));
+    } else {
+      ReadFile(documents->front());
     }
   }
 

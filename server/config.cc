@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <yaml-cpp/yaml.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "agreement/yaml_documents.h"
 
 namespace sluice {
 namespace {
@@ -73,13 +73,13 @@ class FileReader {
       : file_(file), effective_(effective), faults_(faults) {}
 
   void Read(const std::string& text) {
-    try {
-      const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-      if (documents.size() > 1) AddFault(documents[1], "", "wanted one YAML document, got more");
-      if (!documents.empty() && !documents[0].IsNull()) ReadSection("", documents[0]);
-    } catch (const YAML::Exception& error) {
-      faults_->push_back(absl::StrCat(file_, ":", error.mark.line + 1, ": no YAML: ", error.msg));
+    const absl::StatusOr<std::vector<YAML::Node>> documents = LoadYamlDocuments(text, file_);
+    if (!documents.ok()) {
+      faults_->emplace_back(documents.status().message());
+      return;
     }
+    if (documents->size() > 1) AddFault((*documents)[1], "", "wanted one YAML document, got more");
+    if (!documents->empty() && !documents->front().IsNull()) ReadSection("", documents->front());
   }
 
  private:

@@ -101,6 +101,8 @@ TEST(LoadPackTest, RefusesWhatIsNotOneDocument) {
   ExpectRefused("", 1, "file: wanted one YAML document, got nothing");
   const std::string text = absl::StrCat(DefaultPackText(), "---\nname: another\n");
   ExpectRefused(text, LineOf(text, "name: another"), "file: wanted one YAML document, got 2");
+  ExpectRefused("---\n# nothing begins so\n,\n", 3,
+                "syntax: wanted well-formed YAML, got something that begins no value");
   ExpectRefused("just words\n", 1, "file: wanted a map of name, version, ", "got \"just words\"");
 }
 

@@ -175,7 +175,17 @@ TEST(MergeYaml, ReplacesVariablesAndLeavesUnknownValuesUnset) {
 
 TEST(LoadYaml, ErrorsHaveTheLine) {
   EXPECT_THAT(LoadYaml("a: b\nc: [d\n", "f.yaml").status().message(), HasSubstr("f.yaml:3: "));
-  EXPECT_EQ(LoadYaml("a: b\nc: \xff\n", "f.yaml").status().message(), "f.yaml:2: wanted UTF-8");
+  EXPECT_EQ(LoadYaml("a: b\nc: \xff\n", "f.yaml").status().message(),
+            "f.yaml:2: encoding: wanted UTF-8, got malformed bytes");
+  EXPECT_THAT(LoadYaml("a: b\x04\nc: d\n", "f.yaml").status().message(), HasSubstr("f.yaml:1: encoding: wanted text"));
+}
+
+TEST(LoadYaml, ComesToItsEndWhereNothingBegins) {
+  for (const char* text : {",", "a: b\n---\n,", "[a]\n,", "{a: b}\n\n, c"}) {
+    EXPECT_THAT(LoadYaml(text, "f.yaml").status().message(), HasSubstr(": syntax: wanted well-formed YAML")) << text;
+  }
+  EXPECT_EQ(LoadYaml("---\n---\n# c\n---\na\n...\n", "f.yaml")->size(), 3U);
+  EXPECT_EQ(LoadYaml("# c\n", "f.yaml")->size(), 0U);
 }
 
 TEST(LoadYaml, BearsCyclesAndRepeatedAliases) {

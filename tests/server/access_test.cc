@@ -125,7 +125,9 @@ TEST(AccessTest, EveryFaultIsToldWithItsLine) {
   }
   EXPECT_THAT(FaultOf(""), HasSubstr("access.yaml:1: wanted one YAML document"));
   EXPECT_THAT(FaultOf("callers: []\nother: 1\n"), HasSubstr("access.yaml:2: wanted the key callers"));
-  EXPECT_THAT(FaultOf("callers: [\n"), HasSubstr("no YAML"));
+  EXPECT_THAT(FaultOf("callers: [\n"), HasSubstr("access.yaml:2: syntax: wanted well-formed YAML"));
+  EXPECT_THAT(FaultOf(","), HasSubstr("access.yaml:1: syntax: wanted well-formed YAML"));
+  EXPECT_THAT(FaultOf(std::string("callers:\n\0", 10)), HasSubstr("access.yaml:2: encoding: wanted text"));
 }
 
 TEST(AccessTest, ATokenInTheWrongPlaceIsNotRepeated) {

@@ -135,7 +135,10 @@ TEST(ConfigTest, RefusesAKeyOrSectionGivenTwice) {
 }
 
 TEST(ConfigTest, RefusesWhatIsNoYaml) {
-  EXPECT_THAT(FaultIn("threads: 1\nlisten: {check: \n"), AllOf(HasSubstr("s.yaml:"), HasSubstr("no YAML")));
+  EXPECT_THAT(FaultIn("threads: 1\nlisten: {check: \n"), HasSubstr("s.yaml:3: syntax: wanted well-formed YAML"));
+  EXPECT_THAT(FaultIn("threads: 1\n---\n,"), HasSubstr("s.yaml:3: syntax: wanted well-formed YAML"));
+  EXPECT_THAT(FaultIn("threads: 1\nlisten: {check: \"127.0.0.\xd3:9701\"}\n"),
+              HasSubstr("s.yaml:2: encoding: wanted UTF-8"));
   EXPECT_THAT(FaultIn("threads: 1\n---\nthreads: 2\n"), HasSubstr("wanted one YAML document, got more"));
 }
 

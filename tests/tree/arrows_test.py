@@ -92,6 +92,8 @@ class ArrowsTest(unittest.TestCase):
         self.assert_refused("server/listen/checker.cc", '"server/node/node.h"')
         self.assert_refused("server/config.cc", '"server/admin/admin_server.h"')
         self.assert_refused("server/config.cc", '"agreement/loader.h"')
+        self.assert_allowed("server/config.cc", '"agreement/yaml_documents.h"')
+        self.assert_refused("server/listen/checker.cc", '"agreement/yaml_documents.h"')
         self.assert_refused("server/listen/checker.cc", '"store/store.h"')
         self.assert_refused("server/listen/checker.cc", '"server/admin/admin_server.h"')
         self.assert_refused("server/admin/admin_server.cc", '"agreement/loader.h"')
