@@ -7,11 +7,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -78,6 +80,10 @@ absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text) {
   }
   if (host.empty())
     return fault("no host");  // ":9700" would be every address of the machine: that is to be said in full
+  if (!std::all_of(host.begin(), host.end(),
+                   [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); })) {
+    return fault("a host is of printable ASCII");
+  }
   if (!absl::SimpleAtoi(rest.substr(colon + 1), &address.port) || address.port < 0 || address.port > 65535) {
     return fault("no port from 0 to 65535");
   }

@@ -121,6 +121,8 @@ TEST(ConfigTest, SaysWhatWasWantedAndWhatItGot) {
   EXPECT_THAT(FaultIn("decision_log: {path: here}\n"), HasSubstr("wanted an absolute path, got 'here'"));
   EXPECT_THAT(FaultIn("listen: {check: nowhere}\n"),
               HasSubstr("wanted unix:/PATH, HOST:PORT or [IPV6]:PORT, got 'nowhere'"));
+  EXPECT_THAT(FaultIn("threads: 1\n\nlisten: {check: \"127.0.0.\xc3\x93:9701\"}\n"),
+              HasSubstr("s.yaml:3: listen.check: a host is of printable ASCII: wanted unix:/PATH, HOST:PORT or "));
 }
 
 TEST(ConfigTest, TellsAllFaultsAtOnce) {
@@ -290,8 +292,9 @@ TEST(ListenAddressTest, ReadsWhatItWrites) {
 }
 
 TEST(ListenAddressTest, RefusesWhatIsNoAddress) {
-  for (const char* text : {"", "unix:", "unix:relative", "unix:/folder/", ":80", "host", "host:", "host:65536",
-                           "host:-1", "::1:80", "[::1:80", "host:80x"}) {
+  for (const char* text :
+       {"", "unix:", "unix:relative", "unix:/folder/", ":80", "host", "host:", "host:65536", "host:-1", "::1:80",
+        "[::1:80", "host:80x", "127.0.0.\xc3\x93:80", "127.0.0.\xd3:80", "a b:80"}) {
     EXPECT_FALSE(ParseListenAddress(text).ok()) << text;
   }
   EXPECT_FALSE(ParseListenAddress("unix:/" + std::string(108, 'x')).ok());
