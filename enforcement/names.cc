@@ -52,7 +52,9 @@ bool DropPort(absl::string_view* host) {
   return true;
 }
 
-bool HasEmptyLabel(absl::string_view host) { return absl::StartsWith(host, ".") || absl::StrContains(host, ".."); }
+bool HasEmptyLabel(absl::string_view host) {
+  return absl::StartsWith(host, ".") || absl::StrContains(host, "..") || absl::EndsWith(host, ".");
+}
 
 // What a byte means for a host.
 enum HostByte : uint8_t { kUpper = 1, kBeyondAscii = 2, kBlank = 4, kOfAddress = 8 };

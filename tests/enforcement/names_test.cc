@@ -59,6 +59,7 @@ TEST(CanonicalHost, RefusesWhatIsNoHost) {
   EXPECT_THAT(Canonical("."), HasSubstr("want a name"));
   EXPECT_THAT(Canonical(":80"), HasSubstr("want a name"));
   EXPECT_THAT(Canonical("a..b"), HasSubstr("empty label"));
+  EXPECT_THAT(Canonical("a.."), HasSubstr("empty label")) << "one at the end stands for the root, two do not";
   EXPECT_THAT(Canonical("a:port"), HasSubstr("port"));
   EXPECT_THAT(Canonical("a b"), HasSubstr("blanks"));
   EXPECT_THAT(Canonical("a/b"), HasSubstr("slashes"));
