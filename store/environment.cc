@@ -81,8 +81,7 @@ absl::Status StoreEnvironment::OpenEnvironment() {
   return Error(error, "opening data.mdb");
 }
 
-// A copy that was cut short opens, and then kills its reader with SIGBUS at the first page that is not there. LMDB
-// itself may leave the last few pages unwritten where nothing uses them, so only a file that lacks much is refused.
+// A copy that was cut short opens, and then kills its reader with SIGBUS at the first page that is not there.
 absl::Status StoreEnvironment::CheckWhole() const {
   MDB_envinfo info{};
   MDB_stat stat{};
@@ -95,7 +94,7 @@ absl::Status StoreEnvironment::CheckWhole() const {
   }
   const uint64_t wanted = info.me_last_pgno + 1;
   const uint64_t got = static_cast<uint64_t>(on_disk.st_size) / stat.ms_psize;
-  if (got >= wanted || wanted - got <= 16 || wanted - got <= wanted / 4) return absl::OkStatus();
+  if (!IsCutShort(wanted, got)) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat("store ", options_.path, ": data.mdb is cut short: wanted ",
                                           wanted * stat.ms_psize, " bytes, got ", on_disk.st_size,
                                           "; move it away and import the last export"));

@@ -120,9 +120,14 @@ class Walk {
     if (!found) return absl::AbortedError(absl::StrCat("state ", *transaction, " is no longer in the file"));
     struct stat info;
     if (fstat(file_, &info) != 0) return absl::ErrnoToStatus(errno, "looking at data.mdb");
-    // LMDB may leave the last pages unwritten where nothing uses them; one that is used is missed when it is read.
     if (meta_.last_page < 1 || meta_.last_page > meta_.map_bytes / page_bytes_) {
       return Damaged(meta_.transaction & 1, absl::StrCat("wanted a last page within the map, got ", meta_.last_page));
+    }
+    // Before memory is taken for so many. One that is used and not there is missed when it is read.
+    const uint64_t got = static_cast<uint64_t>(info.st_size) / page_bytes_;
+    if (IsCutShort(meta_.last_page + 1, got)) {
+      return Damaged(meta_.transaction & 1,
+                     absl::StrCat("says that there are ", meta_.last_page + 1, " pages, got ", got));
     }
     return absl::OkStatus();
   }
@@ -283,6 +288,10 @@ class Walk {
 };
 
 }  // namespace
+
+bool IsCutShort(uint64_t wanted, uint64_t got) {
+  return got < wanted && wanted - got > std::max<uint64_t>(16, wanted / 4);
+}
 
 absl::StatusOr<PageCounts> CheckPages(int file, absl::optional<uint64_t> transaction) {
   return Walk(file).Run(transaction);

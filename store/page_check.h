@@ -27,6 +27,10 @@ struct PageCounts {
 // on the disk; needs no lock where nobody writes, else a read transaction of LMDB that keeps the state's pages.
 absl::StatusOr<PageCounts> CheckPages(int file, absl::optional<uint64_t> transaction);
 
+// Whether a file of `got` pages lacks too many of `wanted`: LMDB may leave the last few unwritten where nothing uses
+// them, so only one that lacks much was cut short.
+bool IsCutShort(uint64_t wanted, uint64_t got);
+
 }  // namespace sluice
 
 #endif  // SLUICE_STORE_PAGE_CHECK_H_

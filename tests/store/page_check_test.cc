@@ -97,6 +97,17 @@ TEST_F(PageCheckTest, AFileThatIsCutShortIsFoundOut) {
   EXPECT_THAT(std::string(Check().status().message()), HasSubstr("page 0 of data.mdb: wanted a root page"));
 }
 
+TEST_F(PageCheckTest, WhatARootSaysOfItsSizeIsNotBelieved) {
+  std::string bytes = whole_;
+  for (const size_t root : {size_t{0}, kPage}) {
+    const uint64_t map_bytes = uint64_t{1} << 60, last_page = (uint64_t{1} << 48) - 1;
+    std::memcpy(&bytes[root + 32], &map_bytes, sizeof(map_bytes));
+    std::memcpy(&bytes[root + 136], &last_page, sizeof(last_page));
+  }
+  Write(bytes);
+  EXPECT_THAT(std::string(Check().status().message()), HasSubstr("says that there are 281474976710656 pages, got "));
+}
+
 TEST_F(PageCheckTest, APageOfAnotherPlaceIsFoundOut) {
   // As a write that went astray leaves it.
   std::string bytes = whole_;
