@@ -164,6 +164,7 @@ class ChartTest(unittest.TestCase):
                              ("serviceMonitor.interval=often", "interval"), ("daemonset.enabled=false", "daemonset"),
                              ("config.listen.admin=0.0.0.0:1", "admin"), ("config.store.path=/x", "path"),
                              ("config.listen.check_tls=0.0.0.0:1024", "check_tls"),
+                             ("config.listen.plain_beyond_host=true", "plain_beyond_host"),
                              ("config.check_tls.key=/x", "check_tls"), ("checkTls.enabled=true", "secretName"),
                              ("checkTls.port=443", "port"), ("checkTls.key=../x", "key"),
                              ("config.pack=/x", "pack"), ("networkPolicy.metricsFrom[0].pod=x", "pod"),
