@@ -3,6 +3,7 @@
 #include <grpcpp/alarm.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
@@ -245,6 +246,9 @@ absl::StatusOr<std::unique_ptr<CheckServer>> CheckServer::Start(const Options& o
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   grpc::ServerBuilder builder;
   builder.SetOption(std::make_unique<internal::NothingBesides>());
+  if (options.memory_bytes_max > 0) {
+    builder.SetResourceQuota(grpc::ResourceQuota("checks").Resize(options.memory_bytes_max));
+  }
   builder.RegisterService(&impl->service);
   builder.RegisterAsyncGenericService(&impl->others);
   for (int i = 0; i < threads; ++i) {

@@ -4,6 +4,7 @@
 #ifndef SLUICE_SERVER_LISTEN_CHECK_SERVER_H_
 #define SLUICE_SERVER_LISTEN_CHECK_SERVER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -27,6 +28,7 @@ class CheckServer {
     int threads = 0;                            // 0 = one a core
     absl::optional<InheritedSocket> inherited;  // takes the place of the three above `threads`
     TlsFiles tls;                               // of TCP; without a certificate the listener is plain
+    size_t memory_bytes_max = 0;                // of all its connections together, as gRPC counts; 0 = no bound
   };
 
   // Listens and answers when it returns: Check, CheckBatch and Report by `checker`, all else by what `router` has,

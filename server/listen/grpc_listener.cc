@@ -20,6 +20,9 @@ namespace {
 constexpr int kStreamsPerConnectionMax = 1024;
 // A peer that vanished without a word is found out after so long.
 constexpr int kKeepaliveMs = 60'000;
+constexpr int kKeepaliveTimeoutMs = 20'000;
+// As of the own listener: a connection without a call is closed.
+constexpr int kIdleMs = 600'000;
 // Whoever connects has so long to say what it is, TLS included.
 constexpr int kHandshakeMs = 10'000;
 // Headers of one call; gRPC's default, which the page of limits states.
@@ -94,6 +97,8 @@ void EnableHealthAndReflection() {
 void SetBounds(int receive_bytes_max, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
   builder->SetMaxReceiveMessageSize(receive_bytes_max);

@@ -63,7 +63,8 @@ absl::Status Node::StartCheckServer() {
                           .rights = {config_.listen_check_mode, config_.listen_check_owner, config_.listen_check_group},
                           .make_folder = IsDefaultCheckAddress(config_.listen_check),
                           .threads = static_cast<int>(config_.threads),
-                          .inherited = surroundings_->sockets.check},
+                          .inherited = surroundings_->sockets.check,
+                          .memory_bytes_max = config_.listen_buffered_bytes_max},
                          checker_.get(), &router_);
   if (!server.ok()) return server.status();
   check_server_ = *std::move(server);
@@ -79,7 +80,8 @@ absl::Status Node::StartTlsServer() {
   absl::StatusOr<std::unique_ptr<CheckServer>> server =
       CheckServer::Start({.address = *config_.listen_check_tls,
                           .threads = static_cast<int>(config_.threads),
-                          .tls = {config_.check_tls_certificate, config_.check_tls_key, config_.check_tls_client_ca}},
+                          .tls = {config_.check_tls_certificate, config_.check_tls_key, config_.check_tls_client_ca},
+                          .memory_bytes_max = config_.listen_buffered_bytes_max},
                          checker_.get(), &router_);
   if (!server.ok()) return Named("listen.check_tls", server.status());
   tls_server_ = *std::move(server);
