@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "agreement/loader.h"
+#include "proto/translate.h"
 
 namespace sluice::bench {
 namespace {
@@ -101,24 +102,40 @@ void MeasureAcknowledgements(Store::Options options, const Sizes& sizes, int64_t
 }
 
 void MeasureImport(const Sizes& sizes, int64_t events, Goals* goals) {
-  PolicyWriter::Snapshot snapshot;
-  snapshot.revision = events;
-  snapshot.policy_time = absl::Now();
-  snapshot.events.reserve(static_cast<size_t>(events));
-  for (int64_t i = 0; i < events; ++i) {
-    StampedEvent stamped;
-    stamped.event = EventOf(i, sizes);
-    stamped.event.effective_at = stamped.arrived_at = snapshot.policy_time;
-    stamped.revision = i + 1;
-    snapshot.seen.push_back({stamped.event.source, stamped.event.event_id, stamped.revision});
-    snapshot.events.push_back(std::move(stamped));
-  }
+  constexpr int64_t kChunkEvents = 5000;  // about a chunk of an export
+  const absl::Time policy_time = absl::Now();
+  const auto fill = [&](int64_t first, v1::ExportChunk* chunk) {
+    const int64_t end = std::min(first + kChunkEvents, events);
+    chunk->Clear();
+    chunk->set_revision(events);
+    ToProto(policy_time, chunk->mutable_policy_time());
+    chunk->set_last(end == events);
+    for (int64_t i = first; i < end; ++i) {
+      StampedEvent stamped;
+      stamped.event = EventOf(i, sizes);
+      stamped.event.effective_at = stamped.arrived_at = policy_time;
+      stamped.revision = i + 1;
+      ToProto(stamped, chunk->add_events());
+      v1::SeenEvent* seen = chunk->add_seen();
+      seen->set_source(stamped.event.source);
+      seen->set_event_id(stamped.event.event_id);
+      seen->set_revision(stamped.revision);
+    }
+  };
+  std::vector<v1::ExportChunk> chunks;  // made beforehand: what is measured is the import
+  for (int64_t first = 0; first < events; first += kChunkEvents) fill(first, &chunks.emplace_back());
   const TemporaryFolder folder;
   auto store = Store::Open({.path = folder.path(), .map_bytes = size_t{64} << 30});
   if (!store.ok()) Die("opening the store", store.status().ToString());
   Fixture fixture(*std::move(store), absl::Now());
   absl::Status status;
-  const double seconds = MicrosOf([&] { status = fixture.writer().Import(snapshot); }) / 1e6;
+  size_t next = 0;
+  const PolicyWriter::ChunkSource source = [&](v1::ExportChunk* chunk) {
+    if (next == chunks.size()) return false;
+    *chunk = std::move(chunks[next++]);
+    return true;
+  };
+  const double seconds = MicrosOf([&] { status = fixture.writer().Import(source).status(); }) / 1e6;
   if (!status.ok()) Die("importing", status.ToString());
   goals->AtLeast("bulk import", static_cast<double>(events) / seconds, 100'000, "events/s",
                  absl::StrFormat("%d flags in %.2f s, durable and shown, seen ids with them", events, seconds));

@@ -49,6 +49,10 @@ absl::Status ToStatus(const grpc::Status& status, const Connection::Options& opt
     return absl::UnavailableError(absl::StrCat("no server answers at ", options.address, " (", why,
                                                "). Is sluiced running? Another address is set by ", options.flag, "."));
   }
+  if (code == absl::StatusCode::kCancelled) {
+    return absl::CancelledError(absl::StrCat(options.address, " broke the call off: it is stopping, or an export or ",
+                                             "import went slower than it waits for"));
+  }
   return absl::Status(code, absl::StrCat(options.address, ": ", status.error_message()));
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "proto/translate.h"
+#include "store/policy_export.h"
 
 namespace sluice {
 namespace {
@@ -44,42 +46,26 @@ absl::StatusOr<std::string> MakeFolder() {
   return name;
 }
 
-v1::ExportChunk ToChunk(const PolicyWriter::Snapshot& snapshot) {
-  v1::ExportChunk chunk;
-  for (const StampedEvent& event : snapshot.events) ToProto(event, chunk.add_events());
-  chunk.set_revision(snapshot.revision);
-  ToProto(snapshot.policy_time, chunk.mutable_policy_time());
-  for (const Store::SeenEvent& seen : snapshot.seen) {
-    v1::SeenEvent* message = chunk.add_seen();
-    message->set_source(seen.source);
-    message->set_event_id(seen.event_id);
-    message->set_revision(seen.revision);
-  }
-  for (const Store::Sequence& sequence : snapshot.sequences) {
-    v1::AccountSequence* message = chunk.add_sequences();
-    message->set_account(sequence.account);
-    message->set_source(sequence.source);
-    message->set_sequence(sequence.sequence);
-  }
-  for (const Announcement& announcement : snapshot.announcements) ToProto(announcement, chunk.add_announcements());
-  return chunk;
+// The whole policy of `store` in one chunk.
+absl::StatusOr<v1::ExportChunk> ExportOf(const Store& store) {
+  v1::ExportChunk whole;
+  absl::Status status = SendExport(store, std::numeric_limits<size_t>::max(), [&whole](const v1::ExportChunk& chunk) {
+    whole = chunk;
+    return true;
+  });
+  if (!status.ok()) return status;
+  return whole;
 }
 
-PolicyWriter::Snapshot FromChunk(const v1::ExportChunk& chunk) {
-  PolicyWriter::Snapshot snapshot;
-  for (const v1::PolicyEvent& event : chunk.events()) snapshot.events.push_back(StampedFromProto(event));
-  for (const v1::SeenEvent& seen : chunk.seen()) {
-    snapshot.seen.push_back({seen.source(), seen.event_id(), seen.revision()});
-  }
-  for (const v1::AccountSequence& sequence : chunk.sequences()) {
-    snapshot.sequences.push_back({sequence.account(), sequence.source(), sequence.sequence()});
-  }
-  for (const v1::Announcement& announcement : chunk.announcements()) {
-    snapshot.announcements.push_back(FromProto(announcement));
-  }
-  snapshot.revision = chunk.revision();
-  snapshot.policy_time = FromProto(chunk.policy_time());
-  return snapshot;
+absl::Status ImportInto(PolicyWriter* writer, const v1::ExportChunk& whole) {
+  bool given = false;
+  return writer
+      ->Import([&](v1::ExportChunk* chunk) {
+        if (std::exchange(given, true)) return false;
+        *chunk = whole;
+        return true;
+      })
+      .status();
 }
 
 // Where the items of two lists first differ.
@@ -280,14 +266,10 @@ absl::Status Simulation::Restart() {
   return Open();
 }
 
-absl::StatusOr<v1::ExportChunk> Simulation::Export() const {
-  absl::StatusOr<PolicyWriter::Snapshot> snapshot = node_->writer->Export();
-  if (!snapshot.ok()) return snapshot.status();
-  return ToChunk(*snapshot);
-}
+absl::StatusOr<v1::ExportChunk> Simulation::Export() const { return ExportOf(*node_->store); }
 
 absl::Status Simulation::Import(const v1::ExportChunk& snapshot) {
-  if (absl::Status status = node_->writer->Import(FromChunk(snapshot)); !status.ok()) return status;
+  if (absl::Status status = ImportInto(node_->writer.get(), snapshot); !status.ok()) return status;
   return Open();  // policy time comes with the export
 }
 
@@ -302,20 +284,19 @@ absl::StatusOr<std::string> Simulation::Replay() const {
   absl::StatusOr<std::string> difference = [&]() -> absl::StatusOr<std::string> {
     absl::StatusOr<std::unique_ptr<Node>> other = OpenNode(folder, nullptr);
     if (!other.ok()) return other.status();
-    if (absl::Status status = (*other)->writer->Import(FromChunk(carried)); !status.ok()) return status;
-    absl::StatusOr<PolicyWriter::Snapshot> snapshot = (*other)->writer->Export();
-    if (!snapshot.ok()) return snapshot.status();
-    const v1::ExportChunk after = ToChunk(*snapshot);
-    if (SerializeDeterministically(after) == bytes) return "";
+    if (absl::Status status = ImportInto((*other)->writer.get(), carried); !status.ok()) return status;
+    const absl::StatusOr<v1::ExportChunk> after = ExportOf(*(*other)->store);
+    if (!after.ok()) return after.status();
+    if (SerializeDeterministically(*after) == bytes) return "";
     for (const std::string& found :
-         {FirstDifference("events", before->events(), after.events()),
-          FirstDifference("seen", before->seen(), after.seen()),
-          FirstDifference("sequences", before->sequences(), after.sequences()),
-          FirstDifference("announcements", before->announcements(), after.announcements())}) {
+         {FirstDifference("events", before->events(), after->events()),
+          FirstDifference("seen", before->seen(), after->seen()),
+          FirstDifference("sequences", before->sequences(), after->sequences()),
+          FirstDifference("announcements", before->announcements(), after->announcements())}) {
       if (!found.empty()) return found;
     }
     return absl::StrCat("revision ", before->revision(), " at ", FormatRfc3339(FromProto(before->policy_time())),
-                        " became revision ", after.revision(), " at ", FormatRfc3339(FromProto(after.policy_time())));
+                        " became revision ", after->revision(), " at ", FormatRfc3339(FromProto(after->policy_time())));
   }();
   std::error_code ignored;
   fs::remove_all(folder, ignored);

@@ -1,4 +1,4 @@
-// The half of PolicyWriter that moves whole policies: loading at the start, export and import.
+// The half of PolicyWriter that takes whole policies: loading at the start, and import.
 #include <set>
 #include <string>
 #include <thread>
@@ -8,63 +8,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "enforcement/names.h"
-#include "enforcement/parameters.h"
-#include "store/entity_of.h"
+#include "store/policy_export.h"
 #include "store/policy_writer.h"
 #include "store/policy_writer_internal.h"
 
 namespace sluice {
-namespace {
-
-absl::Status NoExport(absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("this is no export: ", what));
-}
-
-// Whether the subjects of `change` are ones that Reduce could have left.
-absl::Status CheckSubjects(const Change& change) {
-  return std::visit(
-      [](const auto& each) -> absl::Status {
-        if constexpr (requires { each.subject; }) {
-          if constexpr (std::is_same_v<std::decay_t<decltype(each)>, SetLimit>) {
-            if (each.subject.empty()) return absl::OkStatus();  // the default of its scope
-          }
-          return CanonicalSubject(each.subject).status();
-        } else if constexpr (requires { each.subjects; }) {
-          for (const Subject& subject : each.subjects) {
-            if (absl::Status status = CanonicalSubject(subject).status(); !status.ok()) return status;
-          }
-        }
-        return absl::OkStatus();
-      },
-      change);
-}
-
-// What the index relies on. The rest of the form was checked by the node that accepted the event.
-absl::Status CheckRetained(const StampedEvent& stamped, int64_t revision, const Pack& pack) {
-  const Change& change = stamped.event.change;
-  const auto refuse = [&](const auto&... what) {
-    return NoExport(absl::StrCat("event ", stamped.revision, " (", ChangeName(change.index()), "): ", what...));
-  };
-  if (!EntityOf(change)) return refuse("want a change that an export keeps");
-  if (stamped.revision < 1 || stamped.revision > revision) {
-    return refuse("revision: want 1 to ", revision, ", that of the snapshot, got ", stamped.revision);
-  }
-  if (!stamped.event.effective_at) return refuse("effective_at: want a time, got none");
-  if (absl::Status status = CheckSubjects(change); !status.ok()) return refuse(status.message());
-  if (const auto* set = std::get_if<SetParameter>(&change)) {
-    const Parameter* parameter = pack.FindParameter(set->name);
-    if (parameter == nullptr) return refuse("name: want a parameter that the pack has, got \"", set->name, "\"");
-    if (absl::Status status = CheckParameterValue(*parameter, set->value); !status.ok())
-      return refuse(status.message());
-  } else if (const auto* terms = std::get_if<AnnounceTerms>(&change)) {
-    if (!terms->effective) return refuse("effective: want a time, got none");
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
 namespace {
 
 // Reads a store into the index. One a load.
@@ -187,82 +135,28 @@ absl::Status PolicyWriter::LoadAll() {
   });
 }
 
-absl::StatusOr<PolicyWriter::Snapshot> PolicyWriter::Export() const {
-  absl::StatusOr<std::unique_ptr<StoreReader>> opened = store_->Snapshot();
-  if (!opened.ok()) return opened.status();
-  const StoreReader& reader = **opened;
-  Snapshot snapshot;
-  snapshot.revision = reader.revision();
-  snapshot.policy_time = reader.policy_time();
-  absl::Status status = reader.ForEachEntity([&](const Entity& entity) {
-    snapshot.events.insert(snapshot.events.end(), entity.events.begin(), entity.events.end());
-    return true;
-  });
-  const auto keep_in = [](auto* list) {
-    return [list](const auto& item) {
-      list->push_back(item);
-      return true;
-    };
-  };
-  if (status.ok()) status = reader.ForEachSeen(keep_in(&snapshot.seen));
-  if (status.ok()) status = reader.ForEachSequence(keep_in(&snapshot.sequences));
-  if (status.ok()) status = reader.ForEachAnnouncement(0, keep_in(&snapshot.announcements));
-  if (!status.ok()) return status;
-  return snapshot;
-}
-
-absl::Status PolicyWriter::CommitImport(const Snapshot& snapshot) {
+absl::Status PolicyWriter::CommitImport(const ChunkSource& next, Imported* imported) {
   if (!broken_.ok()) return broken_;
   if (store_->revision() != 0) {
     return absl::FailedPreconditionError(
         absl::StrCat("import: want a store to which nothing was ever applied, this one is at revision ",
                      store_->revision(), "; start the node on an empty folder"));
   }
-  if (snapshot.revision < 0) return NoExport(absl::StrCat("revision: want 0 or more, got ", snapshot.revision));
   absl::StatusOr<std::unique_ptr<Store::Transaction>> begun = store_->Begin();
   if (!begun.ok()) return begun.status();
-  Store::Transaction& transaction = **begun;
-  Entity entity;
-  const auto put_entity = [&]() -> absl::Status {
-    if (entity.events.empty()) return absl::OkStatus();
-    absl::Status status = transaction.PutNew(entity);
-    if (absl::IsAlreadyExists(status)) {
-      return NoExport(absl::StrCat(
-          "event ", entity.events.front().revision, " (", ChangeName(entity.events.front().event.change.index()),
-          "): want the events of one entity together, got some apart, or the same export twice"));
-    }
-    entity.events.clear();
-    return status;
-  };
-  for (const StampedEvent& stamped : snapshot.events) {
-    if (absl::Status status = CheckRetained(stamped, snapshot.revision, *pack_); !status.ok()) return status;
-    EntityKey key = *EntityOf(stamped.event.change);
-    if (!(key == entity.key)) {
-      if (absl::Status status = put_entity(); !status.ok()) return status;
-      entity.key = std::move(key);
-    }
-    entity.events.push_back(stamped);
+  ExportLoader loader(begun->get(), pack_);
+  v1::ExportChunk chunk;
+  for (;;) {
+    chunk.Clear();
+    absl::StatusOr<bool> more = next(&chunk);
+    if (!more.ok()) return more.status();
+    if (!*more) break;
+    if (absl::Status status = loader.Add(chunk); !status.ok()) return status;
   }
-  absl::Status status = put_entity();
-  for (const Store::SeenEvent& seen : snapshot.seen) {
-    if (status.ok()) status = transaction.MarkSeen(seen);
-  }
-  for (const Store::Sequence& sequence : snapshot.sequences) {
-    if (status.ok()) status = transaction.SetSequence(sequence);
-  }
-  int64_t announced = 0;
-  for (const Announcement& announcement : snapshot.announcements) {
-    if (!status.ok()) break;
-    if (announcement.revision < std::max<int64_t>(announced, 1) || announcement.revision > snapshot.revision) {
-      return NoExport(absl::StrCat("announcement: revision: want ", std::max<int64_t>(announced, 1), " to ",
-                                   snapshot.revision, ", got ", announcement.revision));
-    }
-    announced = announcement.revision;
-    status = transaction.AppendAnnouncement(announcement);
-  }
-  if (status.ok()) status = transaction.SetRevision(snapshot.revision, snapshot.policy_time);
-  if (status.ok()) status = transaction.Commit();
+  absl::Status status = loader.Finish();
+  if (status.ok()) status = (*begun)->Commit();
   if (!status.ok()) return status;
+  *imported = {loader.revision(), loader.events()};
   status = LoadAll();
   if (!status.ok()) broken_ = status;
   return status;

@@ -103,10 +103,11 @@ absl::Status PolicyWriter::Tick(Moment now) {
   return Run(&call);
 }
 
-absl::Status PolicyWriter::Import(const Snapshot& snapshot) {
+absl::StatusOr<PolicyWriter::Imported> PolicyWriter::Import(const ChunkSource& next) {
   Call call;
-  call.import = &snapshot;
-  return Run(&call);
+  call.import = &next;
+  if (absl::Status status = Run(&call); !status.ok()) return status;
+  return call.imported;
 }
 
 size_t PolicyWriter::waiting() const {
@@ -124,7 +125,8 @@ absl::Status PolicyWriter::Run(Call* call) {
     group = TakeGroup();
   }
   // Unlocked: others queue up meanwhile, and none of them can be first before this one leaves.
-  const absl::Status status = call->import != nullptr ? CommitImport(*call->import) : CommitGroup(group);
+  const absl::Status status =
+      call->import != nullptr ? CommitImport(*call->import, &call->imported) : CommitGroup(group);
   absl::MutexLock lock(&mutex_);
   for (Call* each : group) {
     waiting_.pop_front();

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "enforcement/engine.h"
 #include "enforcement/event.h"
 #include "enforcement/pack.h"
+#include "sluice/v1/admin.pb.h"
 #include "store/store.h"
 
 namespace sluice {
@@ -52,20 +54,17 @@ class PolicyWriter {
   // What falls due because of an event, or by now, is announced with it, under revisions of their own. Thread-safe.
   absl::StatusOr<ApplyResult> Apply(std::vector<PolicyEvent> events, Moment now) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  struct Snapshot {
-    std::vector<StampedEvent> events;  // entity by entity, in the order of the store
-    std::vector<Store::SeenEvent> seen;
-    std::vector<Store::Sequence> sequences;
-    std::vector<Announcement> announcements;
+  // The next chunk of an export into `*chunk`; false behind the last one. An error ends the import.
+  using ChunkSource = std::function<absl::StatusOr<bool>(v1::ExportChunk* chunk)>;
+  struct Imported {
     int64_t revision = 0;
-    absl::Time policy_time = absl::UnixEpoch();
+    int64_t events = 0;
   };
-  // Loads an export into an empty store: entities, seen ids, sequences and announcements as they were, all or nothing.
-  // The event log is not part of it and begins anew. FAILED_PRECONDITION where the store is not empty, INVALID_ARGUMENT
-  // where `snapshot` is no export: the message says which event and what it wants.
-  absl::Status Import(const Snapshot& snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
-  // One committed state, whole, in memory. Thread-safe; holds up nobody.
-  absl::StatusOr<Snapshot> Export() const;
+  // Loads an export (store/policy_export.h) into an empty store: entities, seen ids, sequences and announcements as
+  // they were, all or nothing. The event log is not part of it and begins anew. Other calls wait until `next` has given
+  // all. FAILED_PRECONDITION where the store is not empty, INVALID_ARGUMENT where it is no export: the message says
+  // which event and what it wants.
+  absl::StatusOr<Imported> Import(const ChunkSource& next) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Makes the announcements that are due at `now`. Cheap where nothing is. Thread-safe.
   absl::Status Tick(Moment now) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -95,7 +94,7 @@ class PolicyWriter {
   absl::Status AnnounceDue(Work* work);
   absl::Status Announce(Announcement announcement, int64_t revision, Work* work);
   void Undo(const Work& work);
-  absl::Status CommitImport(const Snapshot& snapshot);
+  absl::Status CommitImport(const ChunkSource& next, Imported* imported);
   absl::Status Begin(Work* work);
   absl::optional<Entity> Retained(const EntityKey& key) const;
   absl::Status LoadAll();

@@ -14,9 +14,10 @@ namespace sluice {
 struct PolicyWriter::Call {
   std::vector<PolicyEvent> events;
   Moment now;
-  const Snapshot* import = nullptr;  // then neither of the above
+  const ChunkSource* import = nullptr;  // then neither of the above
 
   ApplyResult result;
+  Imported imported;
   absl::Status status;
   bool done = false;
   absl::CondVar turn;  // signalled when the call is done, or first in the queue

@@ -15,12 +15,13 @@
 #include "proto/translate.h"
 #include "server/admin/byte_methods.h"
 #include "server/admin/gate.h"
+#include "server/admin/pace_guard.h"
 #include "server/admin/peer_listener.h"
 #include "server/admin/questions.h"
-#include "server/admin/snapshot_chunks.h"
 #include "server/listen/grpc_listener.h"
 #include "server/listen/tls.h"
 #include "sluice/v1/admin.grpc.pb.h"
+#include "store/policy_export.h"
 
 namespace sluice {
 namespace {
@@ -39,16 +40,19 @@ constexpr absl::Duration kFollowTick = absl::Milliseconds(250);
 
 // What the services of one node share, of whichever of its callers they are.
 struct Shared {
-  explicit Shared(AdminServer::Parts given)
+  Shared(AdminServer::Parts given, const Pace& given_pace)
       : parts(std::move(given)),
+        pace(given_pace),
         questions(parts.engine, parts.store, parts.clock, parts.top),
         gate(parts.access, parts.logger, parts.counters) {}
   const AdminServer::Parts parts;
+  const Pace pace;
   const Questions questions;
   const Gate gate;
   std::atomic<bool> draining{false};
   std::atomic<int> watchers{0};
   std::atomic<int> queries{0};
+  std::atomic<int> exports{0};
 };
 
 class AdminService final : public ByteService<v1::PolicyAdmin> {
@@ -108,31 +112,46 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
   absl::Status Export(ByteStream<v1::ExportRequest, v1::ExportChunk>* stream) {
     v1::ExportRequest request;
     if (absl::Status status = stream->ReadOnly(&request); !status.ok()) return status;
-    const absl::StatusOr<PolicyWriter::Snapshot> snapshot = parts_.writer->Export();
+    const absl::Cleanup leave = [this] { shared_.exports.fetch_sub(1, std::memory_order_relaxed); };
+    if (shared_.exports.fetch_add(1, std::memory_order_relaxed) >= kExportsMax) {
+      return absl::ResourceExhaustedError(absl::StrCat("at most ", kExportsMax, " exports at once"));
+    }
+    const absl::StatusOr<std::unique_ptr<StoreReader>> snapshot = parts_.store->Snapshot();
     if (!snapshot.ok()) return snapshot.status();
-    // Where it is not all sent the caller is gone, and nobody hears the answer.
-    SendChunks(*snapshot, kChunkBytesMax, [stream](const v1::ExportChunk& chunk) { return stream->Write(chunk); });
-    return absl::OkStatus();
+    PaceGuard guard(shared_.pace, [stream] { stream->Cancel(); });
+    const absl::Status status = SendExport(**snapshot, kChunkBytesMax, [&](const v1::ExportChunk& chunk) {
+      guard.BeginWait();
+      return stream->Write(chunk) && guard.EndWait(chunk.ByteSizeLong());
+    });
+    return guard.behind() ? TooSlow("taken") : status;
   }
 
   absl::Status Import(ByteStream<v1::ExportChunk, v1::ImportResponse>* stream) {
-    SnapshotReader chunks;
-    v1::ExportChunk chunk;
-    while (stream->Read(&chunk)) {
-      if (absl::Status status = chunks.Add(chunk); !status.ok()) return status;
-    }
-    if (!stream->status().ok()) return stream->status();
-    // A stream that broke ends like one that is complete; half an export must not become the policy.
-    if (stream->cancelled()) return absl::CancelledError("the import was broken off; nothing was loaded");
-    const absl::StatusOr<PolicyWriter::Snapshot> snapshot = std::move(chunks).Finish();
-    if (!snapshot.ok()) return snapshot.status();
-    if (absl::Status status = parts_.writer->Import(*snapshot); !status.ok()) return status;
+    PaceGuard guard(shared_.pace, [stream] { stream->Cancel(); });
+    const absl::StatusOr<PolicyWriter::Imported> imported =
+        parts_.writer->Import([&](v1::ExportChunk* chunk) -> absl::StatusOr<bool> {
+          guard.BeginWait();
+          const bool read = stream->Read(chunk);
+          if (!guard.EndWait(read ? chunk->ByteSizeLong() : 0)) return TooSlow("given");
+          if (read) return true;
+          if (!stream->status().ok()) return stream->status();
+          // A stream that broke ends like one that is complete.
+          if (stream->cancelled()) return absl::CancelledError("the import was broken off; nothing was loaded");
+          return false;
+        });
+    if (!imported.ok()) return imported.status();
     if (parts_.on_applied) parts_.on_applied();
     v1::ImportResponse response;
-    response.set_revision(snapshot->revision);
-    response.set_events(static_cast<int64_t>(snapshot->events.size()));
+    response.set_revision(imported->revision);
+    response.set_events(imported->events);
     stream->Write(response);
     return absl::OkStatus();
+  }
+
+  absl::Status TooSlow(absl::string_view how) const {
+    return absl::AbortedError(absl::StrCat("the export is ", how, " too slowly: wanted to wait at most ",
+                                           shared_.pace.credit.count() / 1000, " s, and a second for each ",
+                                           shared_.pace.bytes_per_second_min, " bytes"));
   }
 
   absl::Status ApplyOnce(const v1::ApplyRequest& request, AdminCall* call, v1::ApplyResponse* response) {
@@ -289,7 +308,7 @@ void SetHealth(bool serving, grpc::Server& server) {
 }  // namespace
 
 struct AdminServer::Impl {
-  explicit Impl(Parts parts) : shared(std::move(parts)) { quota.SetMaxThreads(kThreadsMax); }
+  Impl(Parts parts, const Pace& pace) : shared(std::move(parts), pace) { quota.SetMaxThreads(kThreadsMax); }
   Shared shared;
   grpc::ResourceQuota quota{"admin"};
   std::unique_ptr<Endpoint> tcp;
@@ -300,7 +319,7 @@ struct AdminServer::Impl {
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& options, Parts parts) {
   EnableHealthAndReflection();
-  auto impl = std::make_unique<Impl>(std::move(parts));
+  auto impl = std::make_unique<Impl>(std::move(parts), options.pace);
   Impl* const one = impl.get();
   if ((options.inherited ? options.inherited->address : options.address).is_unix()) {
     PeerListener::Hooks hooks;

@@ -20,6 +20,7 @@
 #include "enforcement/top.h"
 #include "metrics/trust_counters.h"
 #include "server/access_source.h"
+#include "server/admin/pace_guard.h"
 #include "server/listen/address.h"
 #include "server/listen/inherited_sockets.h"
 #include "server/listen/tls_files.h"
@@ -38,6 +39,7 @@ class AdminServer {
     absl::optional<InheritedSocket> inherited;  // takes the place of the three above
     // Of TCP. Without a certificate the listener is plain, for a token on this machine.
     TlsFiles tls;
+    Pace pace;  // of exports and imports; falling behind breaks them off
   };
   // What it serves. All must outlive the server.
   struct Parts {
@@ -80,6 +82,7 @@ class AdminServer {
 // Bounds of one call.
 inline constexpr int kEventsMax = 10'000;  // in an ApplyRequest
 inline constexpr int kWatchersMax = 64;    // at once
+inline constexpr int kExportsMax = 4;      // at once
 inline constexpr size_t kChunkBytesMax = 1'000'000;
 
 }  // namespace sluice

@@ -49,6 +49,7 @@ class ByteStream {
   bool Write(const Response& response) { return raw_->Write(response); }
   void SendInitialMetadata() { raw_->SendInitialMetadata(); }
   bool cancelled() const { return context_->IsCancelled(); }
+  void Cancel() { context_->TryCancel(); }  // wakes who reads or writes; thread-safe
   AdminCall& call() { return *call_; }
 
  private:

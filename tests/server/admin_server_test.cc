@@ -7,7 +7,6 @@
 #include "gtest/gtest.h"
 #include "proto/translate.h"
 #include "raw_call.h"
-#include "server/admin/snapshot_chunks.h"
 #include "sluice/v1/admin.grpc.pb.h"
 #include "test_node.h"
 
@@ -15,6 +14,7 @@ namespace sluice {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -22,10 +22,12 @@ using ::testing::IsEmpty;
 // An admin server for one node.
 class Admin {
  public:
-  explicit Admin(TestNode* node) {
+  explicit Admin(TestNode* node, const Pace& pace = {}) {
     AdminServer::Parts parts = node->AdminParts();
     parts.on_applied = [this] { ++applied_; };
-    auto server = AdminServer::Start({.address = node->folder().Socket("admin.sock")}, parts);
+    static int made = 0;  // a node may have several
+    auto server = AdminServer::Start(
+        {.address = node->folder().Socket("admin" + std::to_string(made++) + ".sock"), .pace = pace}, parts);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = Connect(server_->address());
@@ -402,49 +404,80 @@ TEST_F(AdminServerTest, SaysServingOfItselfWhileTheNodeIsNotReady) {
               AllOf(HasSubstr("sluice.v1.PolicyAdmin"), HasSubstr("sluice.v1.DecisionLog")));
 }
 
-TEST(SnapshotChunksTest, KeepsEveryRecordAndTheBound) {
-  PolicyWriter::Snapshot snapshot;
-  snapshot.revision = 7;
-  snapshot.policy_time = absl::FromUnixSeconds(1000);
-  for (int i = 0; i < 100; ++i) {
-    snapshot.events.push_back(
-        {PolicyEvent{.change = OpenAccount{"account-" + std::to_string(i)}}, i, absl::UnixEpoch()});
-    snapshot.seen.push_back({"billing", "event-" + std::to_string(i), i});
-    snapshot.sequences.push_back({"account", "billing", i});
-    snapshot.announcements.push_back({.revision = i, .kind = AnnouncementKind::kEventRejected});
+class SlowCallersTest : public AdminServerTest {
+ protected:
+  // More than connections hold on their way.
+  void SetUp() override {
+    for (int i = 0; i < 20; ++i) {
+      v1::ApplyRequest request;
+      for (int j = 0; j < 250; ++j) {
+        PolicyEvent event;
+        event.change = FlagOn("f" + std::to_string(1000 * i + j), "b1", "k" + std::to_string(j));
+        event.note = std::string(2000, 'n');
+        ToProto(event, request.add_events());
+        request.mutable_events(j)->set_role(v1::ROLE_MODERATION);
+      }
+      grpc::ClientContext context;
+      v1::ApplyResponse response;
+      const grpc::Status status = admin_->Apply(&context, request, &response);
+      ASSERT_TRUE(status.ok()) << status.error_message();
+    }
   }
-  SnapshotReader reader;
-  int chunks = 0;
-  EXPECT_TRUE(SendChunks(snapshot, 500, [&](const v1::ExportChunk& chunk) {
-    EXPECT_LE(chunk.ByteSizeLong(), 700u);
-    EXPECT_EQ(chunk.revision(), 7);
-    EXPECT_TRUE(reader.Add(chunk).ok());
-    ++chunks;
-    return true;
-  }));
-  EXPECT_GT(chunks, 10);
-  const auto read = std::move(reader).Finish();
-  ASSERT_TRUE(read.ok());
-  EXPECT_EQ(read->events.size(), 100u);
-  EXPECT_EQ(read->seen.size(), 100u);
-  EXPECT_EQ(read->sequences.size(), 100u);
-  EXPECT_EQ(read->announcements.size(), 100u);
-  EXPECT_EQ(read->policy_time, snapshot.policy_time);
-}
+};
 
-TEST(SnapshotChunksTest, SendsOneChunkOfAnEmptyPolicy) {
-  int chunks = 0;
-  SendChunks(PolicyWriter::Snapshot(), 500, [&chunks](const v1::ExportChunk&) { return ++chunks > 0; });
-  EXPECT_EQ(chunks, 1);
-}
-
-TEST(SnapshotChunksTest, RefusesChunksOfTwoSnapshots) {
-  SnapshotReader reader;
+TEST_F(SlowCallersTest, WhoTakesAnExportTooSlowlyIsCutOff) {
+  Admin strict(&node_, {.credit = std::chrono::milliseconds(0)});
+  grpc::ClientContext context;
+  auto stream = strict->Export(&context, v1::ExportRequest());
   v1::ExportChunk chunk;
-  chunk.set_revision(1);
-  EXPECT_TRUE(reader.Add(chunk).ok());
-  chunk.set_revision(2);
-  EXPECT_EQ(reader.Add(chunk).code(), absl::StatusCode::kInvalidArgument);
+  while (stream->Read(&chunk)) EXPECT_FALSE(chunk.last());
+  EXPECT_THAT(stream->Finish().error_code(), AnyOf(grpc::StatusCode::ABORTED, grpc::StatusCode::CANCELLED));
+}
+
+TEST_F(SlowCallersTest, WhoTakesNothingHoldsNothing) {
+  Admin strict(&node_, {.credit = std::chrono::milliseconds(50)});
+  grpc::ClientContext context;
+  auto stream = strict->Export(&context, v1::ExportRequest());
+  v1::ExportChunk chunk;
+  ASSERT_TRUE(stream->Read(&chunk));
+  // Waits for the export, which nobody takes any further.
+  const absl::Time began = absl::Now();
+  strict.server().Shutdown(absl::Minutes(4));
+  EXPECT_LT(absl::Now() - began, absl::Minutes(1));
+  while (stream->Read(&chunk)) EXPECT_FALSE(chunk.last());
+  EXPECT_FALSE(stream->Finish().ok());
+}
+
+TEST_F(SlowCallersTest, WhoGivesAnImportTooSlowlyLoadsNothing) {
+  TestNode other;
+  Admin strict(&other, {.credit = std::chrono::milliseconds(50)});
+  grpc::ClientContext context;
+  v1::ImportResponse response;
+  auto stream = strict->Import(&context, &response);
+  // Without a chunk, and without an end.
+  EXPECT_FALSE(stream->Finish().ok());
+  EXPECT_EQ(other.store().revision(), 0);
+}
+
+TEST_F(SlowCallersTest, ExportsAtOnceAreBounded) {
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::ExportChunk>>> streams;
+  v1::ExportChunk chunk;
+  for (int i = 0; i < kExportsMax; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    streams.push_back(admin_->Export(contexts.back().get(), v1::ExportRequest()));
+    ASSERT_TRUE(streams.back()->Read(&chunk));
+  }
+  grpc::ClientContext context;
+  auto one_more = admin_->Export(&context, v1::ExportRequest());
+  EXPECT_FALSE(one_more->Read(&chunk));
+  EXPECT_EQ(one_more->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  for (auto& stream : streams) {
+    while (stream->Read(&chunk)) {
+    }
+    EXPECT_TRUE(chunk.last());
+    EXPECT_TRUE(stream->Finish().ok());
+  }
 }
 
 }  // namespace

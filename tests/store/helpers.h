@@ -9,6 +9,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/translate.h"
+#include "store/policy_export.h"
 #include "store/policy_writer.h"
 #include "store/store.h"
 
@@ -118,32 +120,33 @@ struct Node {
     return result->results.at(0);
   }
 
-  // The whole policy as bytes.
-  std::string Exported() const {
-    auto snapshot = writer->Export();
-    if (!snapshot.ok()) {
-      ADD_FAILURE() << snapshot.status();
-      return "";
-    }
-    v1::ExportChunk chunk;
-    for (const StampedEvent& event : snapshot->events) ToProto(event, chunk.add_events());
-    chunk.set_revision(snapshot->revision);
-    ToProto(snapshot->policy_time, chunk.mutable_policy_time());
-    for (const auto& seen : snapshot->seen) {
-      v1::SeenEvent* message = chunk.add_seen();
-      message->set_source(seen.source);
-      message->set_event_id(seen.event_id);
-      message->set_revision(seen.revision);
-    }
-    for (const auto& sequence : snapshot->sequences) {
-      v1::AccountSequence* message = chunk.add_sequences();
-      message->set_account(sequence.account);
-      message->set_source(sequence.source);
-      message->set_sequence(sequence.sequence);
-    }
-    for (const Announcement& announcement : snapshot->announcements) ToProto(announcement, chunk.add_announcements());
-    return chunk.SerializeAsString();
+  // The whole policy in one chunk.
+  v1::ExportChunk ExportedChunk() const {
+    v1::ExportChunk whole;
+    auto snapshot = store->Snapshot();
+    const absl::Status status = snapshot.ok() ? SendExport(**snapshot, std::numeric_limits<size_t>::max(),
+                                                           [&whole](const v1::ExportChunk& chunk) {
+                                                             whole = chunk;
+                                                             return true;
+                                                           })
+                                              : snapshot.status();
+    EXPECT_TRUE(status.ok()) << status;
+    return whole;
   }
+
+  absl::Status Import(const std::vector<v1::ExportChunk>& chunks) {
+    size_t next = 0;
+    return writer
+        ->Import([&](v1::ExportChunk* chunk) {
+          if (next == chunks.size()) return false;
+          *chunk = chunks[next++];
+          return true;
+        })
+        .status();
+  }
+
+  // The whole policy as bytes.
+  std::string Exported() const { return ExportedChunk().SerializeAsString(); }
 
   // "KIND subject", in order.
   std::vector<std::string> Announced(int64_t from = 0) const {

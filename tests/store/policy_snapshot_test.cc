@@ -1,9 +1,14 @@
 // Export and import of whole policies.
+#include <malloc.h>
+
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <thread>
 
+#include "absl/strings/str_format.h"
 #include "store/entity_of.h"
+#include "store/policy_export.h"
 #include "store/policy_writer.h"
 #include "tests/store/helpers.h"
 
@@ -104,16 +109,15 @@ TEST(PolicySnapshotTest, AnImportedExportIsExportedByteForByte) {
   auto node = Node::Open(In(folder));
   FillPolicy(node.get());
   const std::string exported = node->Exported();
-  auto snapshot = node->writer->Export();
-  ASSERT_TRUE(snapshot.ok());
+  const v1::ExportChunk whole = node->ExportedChunk();
 
   const std::string other = absl::StrCat(folder, "-other");
   std::filesystem::remove_all(other);
   {
     auto copy = Node::Open(In(other));
-    ASSERT_TRUE(copy->writer->Import(*snapshot).ok());
+    ASSERT_TRUE(copy->Import({whole}).ok());
     EXPECT_EQ(copy->Exported(), exported);
-    EXPECT_EQ(copy->index->Read()->revision(), snapshot->revision);
+    EXPECT_EQ(copy->index->Read()->revision(), whole.revision());
     EXPECT_EQ(copy->Ask(Download("u1")).reason, node->Ask(Download("u1")).reason);
     // It goes on where the other stood.
     PolicyEvent duplicate = Event(Freeze{"u1"});
@@ -122,11 +126,54 @@ TEST(PolicySnapshotTest, AnImportedExportIsExportedByteForByte) {
     PolicyEvent stale = Event(Freeze{"u1"});
     stale.sequence = 2;
     EXPECT_EQ(copy->Apply(stale).outcome, Outcome::kStale);
-    const absl::Status twice = copy->writer->Import(*snapshot);
+    const absl::Status twice = copy->Import({whole});
     EXPECT_EQ(twice.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_EQ(copy->Exported(), exported);
   }
   EXPECT_EQ(Node::Open(In(other))->Exported(), exported) << "after a restart";
+}
+
+TEST(PolicySnapshotTest, ChunksAreThePolicyInItsOrderAndKeepTheBound) {
+  const std::string folder = FreshFolder();
+  auto node = Node::Open(In(folder));
+  FillPolicy(node.get());
+  std::vector<v1::ExportChunk> chunks;
+  v1::ExportChunk merged;
+  ASSERT_TRUE(SendExport(*node->store, 500, [&](const v1::ExportChunk& chunk) {
+                EXPECT_LE(chunk.ByteSizeLong(), 9000u) << "500, and a record of 4 kB with its name twice";
+                EXPECT_FALSE(merged.last());
+                merged.MergeFrom(chunk);
+                chunks.push_back(chunk);
+                return true;
+              }).ok());
+  EXPECT_GT(chunks.size(), 5u);
+  EXPECT_TRUE(merged.last());
+  EXPECT_EQ(merged.SerializeAsString(), node->Exported());
+
+  const std::string other = absl::StrCat(folder, "-other");
+  std::filesystem::remove_all(other);
+  auto copy = Node::Open(In(other));
+  ASSERT_TRUE(copy->Import(chunks).ok());
+  EXPECT_EQ(copy->Exported(), node->Exported());
+}
+
+TEST(PolicySnapshotTest, AnEmptyPolicyIsOneChunk) {
+  auto node = Node::Open(In(FreshFolder()));
+  int chunks = 0;
+  EXPECT_TRUE(SendExport(*node->store, 500, [&](const v1::ExportChunk& chunk) {
+                EXPECT_TRUE(chunk.last());
+                return ++chunks > 0;
+              }).ok());
+  EXPECT_EQ(chunks, 1);
+}
+
+TEST(PolicySnapshotTest, AnExportEndsWhereNoMoreIsWanted) {
+  auto node = Node::Open(In(FreshFolder()));
+  FillPolicy(node.get());
+  int chunks = 0;
+  const absl::Status status = SendExport(*node->store, 1, [&](const v1::ExportChunk&) { return ++chunks < 3; });
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(chunks, 3);
 }
 
 TEST(PolicySnapshotTest, WhatIsNoExportIsRefusedWhole) {
@@ -136,38 +183,51 @@ TEST(PolicySnapshotTest, WhatIsNoExportIsRefusedWhole) {
   good.event.effective_at = kMorning;
   good.revision = 1;
   good.arrived_at = kMorning;
-  const auto refused = [&](const std::function<void(PolicyWriter::Snapshot*)>& spoil) {
-    PolicyWriter::Snapshot snapshot;
-    snapshot.revision = 2;
-    snapshot.policy_time = kMorning;
-    snapshot.events = {good};
-    spoil(&snapshot);
-    const absl::Status status = node->writer->Import(snapshot);
+  const auto chunk_of = [](const std::vector<StampedEvent>& events) {
+    v1::ExportChunk chunk;
+    chunk.set_revision(2);
+    chunk.set_last(true);
+    ToProto(kMorning, chunk.mutable_policy_time());
+    for (const StampedEvent& event : events) ToProto(event, chunk.add_events());
+    return chunk;
+  };
+  const auto refused = [&](const std::vector<v1::ExportChunk>& chunks) {
+    const absl::Status status = node->Import(chunks);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
     EXPECT_EQ(node->store->revision(), 0);
     EXPECT_EQ(node->index->Read()->accounts(), 0u);
     return std::string(status.message());
   };
-  EXPECT_THAT(refused([](auto* s) { s->events[0].event.change = Change(); }), HasSubstr("event 1"));
-  EXPECT_THAT(refused([](auto* s) { s->events[0].event.change = OrderDeletion{}; }), HasSubstr("order_deletion"));
-  EXPECT_THAT(refused([](auto* s) { s->events[0].revision = 3; }), HasSubstr("want 1 to 2"));
-  EXPECT_THAT(refused([](auto* s) { s->events[0].event.effective_at.reset(); }), HasSubstr("effective_at"));
-  EXPECT_THAT(refused([](auto* s) { s->events[0].event.change = PlaceHold{"h1", {}}; }), HasSubstr("subject"));
-  EXPECT_THAT(
-      refused([](auto* s) { s->events[0].event.change = SetParameter{Level::kContract, "", "no.such", "1", {}, {}}; }),
-      HasSubstr("no.such"));
-  EXPECT_THAT(refused([](auto* s) {
-                s->events.push_back(s->events[0]);
-                s->events[1].event.change = OpenAccount{"u2"};
-                s->events.push_back(s->events[0]);
-              }),
-              HasSubstr("together"));
-  EXPECT_THAT(refused([](auto* s) {
-                Announcement announcement;
-                announcement.revision = 9;
-                s->announcements.push_back(announcement);
-              }),
-              HasSubstr("announcement"));
+  const auto changed = [&](const Change& change) {
+    StampedEvent event = good;
+    event.event.change = change;
+    return refused({chunk_of({event})});
+  };
+  EXPECT_THAT(changed(Change()), HasSubstr("event 1"));
+  EXPECT_THAT(changed(OrderDeletion{}), HasSubstr("order_deletion"));
+  EXPECT_THAT(changed(PlaceHold{"h1", {}}), HasSubstr("subject"));
+  EXPECT_THAT(changed(SetParameter{Level::kContract, "", "no.such", "1", {}, {}}), HasSubstr("no.such"));
+  StampedEvent late = good;
+  late.revision = 3;
+  EXPECT_THAT(refused({chunk_of({late})}), HasSubstr("want 1 to 2"));
+  StampedEvent undated = good;
+  undated.event.effective_at.reset();
+  EXPECT_THAT(refused({chunk_of({undated})}), HasSubstr("effective_at"));
+  StampedEvent other = good;
+  other.event.change = OpenAccount{"u2"};
+  EXPECT_THAT(refused({chunk_of({good, other, good})}), HasSubstr("together"));
+  v1::ExportChunk announced = chunk_of({good});
+  announced.add_announcements()->set_revision(9);
+  EXPECT_THAT(refused({announced}), HasSubstr("announcement"));
+
+  EXPECT_THAT(refused({}), HasSubstr("at least one chunk"));
+  v1::ExportChunk first = chunk_of({good});
+  first.set_last(false);
+  EXPECT_THAT(refused({first}), HasSubstr("cut short"));
+  EXPECT_THAT(refused({chunk_of({good}), chunk_of({other})}), HasSubstr("nothing behind the last chunk"));
+  v1::ExportChunk of_another = chunk_of({other});
+  of_another.set_revision(3);
+  EXPECT_THAT(refused({first, of_another}), HasSubstr("want 2 as in the chunks before, got 3"));
   EXPECT_EQ(node->Apply(Event(OpenAccount{"u1"})).revision, 1) << "the store is still usable";
 }
 
@@ -184,12 +244,68 @@ TEST(PolicySnapshotTest, AnExportIsOfOneMomentWhileEventsGoOn) {
     stop = true;
   });
   while (!stop) {
-    auto snapshot = node->writer->Export();
-    ASSERT_TRUE(snapshot.ok());
-    EXPECT_EQ(snapshot->events.size(), static_cast<size_t>(snapshot->revision));
-    EXPECT_EQ(snapshot->revision % 2, 0);
+    const v1::ExportChunk whole = node->ExportedChunk();
+    EXPECT_EQ(whole.events_size(), whole.revision());
+    EXPECT_EQ(whole.revision() % 2, 0);
   }
   writer.join();
+}
+
+// A policy of `flags` flags, each with a note of 200 bytes.
+std::unique_ptr<Node> WithFlags(const std::string& folder, int flags) {
+  auto node = Node::Open(In(folder));
+  int made = 0;
+  const auto imported = node->writer->Import([&](v1::ExportChunk* chunk) {
+    if (made == flags) return false;
+    chunk->set_revision(flags);
+    for (int i = 0; i < 1000; ++i) {
+      StampedEvent stamped;
+      stamped.event = Flag(absl::StrFormat("f%08d", made), Severity::kBlock);
+      stamped.event.note = std::string(200, 'n');
+      stamped.event.effective_at = stamped.arrived_at = kMorning;
+      stamped.revision = ++made;
+      ToProto(stamped, chunk->add_events());
+    }
+    ToProto(kMorning, chunk->mutable_policy_time());
+    chunk->set_last(made == flags);
+    return true;
+  });
+  EXPECT_TRUE(imported.ok()) << imported.status();
+  return node;
+}
+
+TEST(PolicySnapshotTest, AnExportHoldsAChunkInMemoryWhileEventsGoOn) {
+  const std::string folder = FreshFolder();
+  constexpr size_t kChunk = 1'000'000;
+  const auto growth_of = [&](int flags) {
+    std::filesystem::remove_all(folder);
+    auto node = WithFlags(folder, flags);
+    auto snapshot = node->store->Snapshot();
+    const auto used = [] {
+      const struct mallinfo2 info = mallinfo2();
+      return static_cast<int64_t>(info.uordblks + info.hblkhd);
+    };
+    const int64_t at_start = used();
+    int64_t most = 0;
+    size_t bytes = 0;
+    int events = 0;
+    EXPECT_TRUE(SendExport(**snapshot, kChunk, [&](const v1::ExportChunk& chunk) {
+                  most = std::max(most, used() - at_start);
+                  bytes += chunk.ByteSizeLong();
+                  events += chunk.events_size();
+                  // One into each end of the order: neither seen by the export, nor held up by it.
+                  for (const char* id : {"a", "z"}) {
+                    EXPECT_EQ(node->Apply(Flag(absl::StrCat(id, bytes))).outcome, Outcome::kApplied);
+                  }
+                  return true;
+                }).ok());
+    EXPECT_EQ(events, flags);
+    return most;
+  };
+  const int64_t of_some = growth_of(10'000);
+  const int64_t of_many = growth_of(60'000);
+  EXPECT_LE(of_many, of_some + static_cast<int64_t>(kChunk)) << "does not grow with the policy";
+  EXPECT_LE(of_many, 24 * static_cast<int64_t>(kChunk));
 }
 
 }  // namespace
