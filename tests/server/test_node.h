@@ -59,7 +59,8 @@ class SimulatedClock final : public Clock {
     absl::MutexLock lock(&mutex_);
     Moment moment;
     moment.wall = wall_;
-    moment.mono.ns = absl::ToUnixNanos(wall_);
+    // As a machine's: since it started. Since 1970 there are more ticks than the limiter counts.
+    moment.mono.ns = absl::ToInt64Nanoseconds(wall_ - kStarted);
     return moment;
   }
   void Advance(absl::Duration by) {
@@ -68,6 +69,8 @@ class SimulatedClock final : public Clock {
   }
 
  private:
+  static constexpr absl::Time kStarted = absl::FromUnixSeconds(1767193200);
+
   mutable absl::Mutex mutex_;
   absl::Time wall_ = absl::FromUnixSeconds(1767196800);  // 2026-01-01T00:00:00+08:00
 };
