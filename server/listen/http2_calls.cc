@@ -114,9 +114,9 @@ bool Http2Session::Buffer(Stream* stream, absl::string_view data) {
 }
 
 size_t Http2Session::held_bytes() const {
+  constexpr size_t kAskedBytes = sizeof(AskedCall) + sizeof(void*);  // with the pointer to its stream
   return texts_bytes_ + streams_.bytes() + out_.capacity() + block_.capacity() + answers_.capacity() +
-         response_.body.capacity() +
-         (asked_.capacity() + answering_.capacity()) * (sizeof(AskedCall) + sizeof(Stream*));
+         response_.body.capacity() + (asked_.capacity() + answering_.capacity()) * kAskedBytes;
 }
 
 void Http2Session::Rest() {
