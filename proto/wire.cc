@@ -119,10 +119,11 @@ bool WireReader::SkipGroup(uint32_t group, int depth) {
 
 namespace {
 
-// What `write` writes with a WireWriter, at most WireWriter::kFieldMax bytes.
+// What `write` writes with a WireWriter: a tag and a number at most, of a field of any number.
 template <typename Write>
 void AppendWritten(std::string* out, const Write& write) {
-  char room[WireWriter::kFieldMax];
+  constexpr size_t kTagMax = 5, kVarintMax = 10;
+  char room[kTagMax + kVarintMax];
   WireWriter writer(room);
   write(&writer);
   out->append(room, static_cast<size_t>(writer.at() - room));

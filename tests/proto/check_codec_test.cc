@@ -1,12 +1,14 @@
 // The codec beside the library: the same reading and the same refusal of whatever bytes, the same bytes of an answer.
 #include "proto/check_codec.h"
 
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "enforcement/names.h"
 #include "google/protobuf/stubs/logging.h"
+#include "google/protobuf/unknown_field_set.h"
 #include "gtest/gtest.h"
 #include "proto/translate.h"
 #include "proto/wire.h"
@@ -249,6 +251,19 @@ TEST(WireTest, TellsUtf8FromOtherBytesAtEveryPlace) {
       text.insert(at, piece);
       EXPECT_EQ(IsUtf8(text), good) << Hex(text);
     }
+  }
+}
+
+TEST(WireTest, AppendsFieldsOfEveryNumberAsTheLibraryDoes) {
+  for (const uint32_t number : {1u, 15u, 16u, 2047u, 2048u, 536870911u}) {
+    google::protobuf::UnknownFieldSet fields;
+    fields.AddVarint(static_cast<int>(number), std::numeric_limits<uint64_t>::max());
+    fields.AddLengthDelimited(static_cast<int>(number), "text");
+    std::string theirs, ours;
+    ASSERT_TRUE(fields.SerializeToString(&theirs));
+    AppendNumberField(number, std::numeric_limits<uint64_t>::max(), &ours);
+    AppendBytesField(number, "text", &ours);
+    EXPECT_EQ(Hex(ours), Hex(theirs)) << number;
   }
 }
 
