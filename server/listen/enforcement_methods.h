@@ -18,31 +18,27 @@ class EnforcementMethods {
 
  private:
   using Answer = absl::Status (Checker::*)(absl::string_view, const CallContext&, std::string*);
-  class Method final : public UnaryMethod {
+  class Method : public UnaryMethod {
    public:
     Method(Checker* checker, Answer answer) : checker_(checker), answer_(answer) {}
     absl::Status Call(absl::string_view request, const CallContext& context, std::string* response) override {
       return (checker_->*answer_)(request, context, response);
     }
 
-   private:
+   protected:
     Checker* const checker_;
+
+   private:
     const Answer answer_;
   };
 
   // Many checks arrive in one read.
-  class CheckMethod final : public UnaryMethod {
+  class CheckMethod final : public Method {
    public:
-    explicit CheckMethod(Checker* checker) : checker_(checker) {}
-    absl::Status Call(absl::string_view request, const CallContext& context, std::string* response) override {
-      return checker_->CheckBytes(request, context, response);
-    }
+    explicit CheckMethod(Checker* checker) : Method(checker, &Checker::CheckBytes) {}
     void CallTogether(absl::Span<const AskedCall> calls, AnswerSink* answers) override {
       checker_->CheckBytesTogether(calls, answers);
     }
-
-   private:
-    Checker* const checker_;
   };
 
   CheckMethod check_;
