@@ -88,6 +88,7 @@ void Http2Session::OnWaited(absl::Duration waited, MonotonicTime now) {
 size_t Http2Session::Receive(absl::Span<char> bytes, MonotonicTime now) {
   now_ns_ = last_received_ns_ = now.ns;
   ping_sent_ns_ = 0;  // whatever came, the peer is there
+  const uint32_t block_before = block_stream_;
   size_t at = 0;
   if (!preface_seen_) {
     const absl::string_view front = absl::string_view(bytes.data(), std::min(bytes.size(), kPreface.size()));
@@ -111,10 +112,13 @@ size_t Http2Session::Receive(absl::Span<char> bytes, MonotonicTime now) {
   }
   AnswerAsked();
   if (finished_) return bytes.size();
+  if (!settings_seen_) return at;
   if (at == bytes.size() && block_stream_ == 0) {
-    partial_since_ns_ = settings_seen_ ? 0 : partial_since_ns_;
-  } else if (partial_since_ns_ == 0) {
-    partial_since_ns_ = now.ns;
+    partial_since_ns_ = 0;
+  } else {
+    // What was not whole before has come to its end, unless nothing did, or the same header block still goes on.
+    const bool another = at > 0 && (block_stream_ == 0 || block_stream_ != block_before);
+    if (another || partial_since_ns_ == 0) partial_since_ns_ = now.ns;
   }
   return at;
 }

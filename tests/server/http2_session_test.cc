@@ -511,6 +511,41 @@ TEST_F(Http2SessionTest, RefusesDataBeyondTheWindowOfAStream) {
   ExpectStreamError(bytes, ErrorCode::kFlowControlError);
 }
 
+// ---- Peers that do not finish, and those that only never stop
+
+// Each read ends within a frame, as it does for a peer that always has more to say.
+TEST_F(Http2SessionTest, APeerThatIsAlwaysInTheMiddleOfTheNextFrameIsNotSlow) {
+  peer_.Greet();
+  std::string bytes;
+  for (uint32_t stream = 1; stream < 200; stream += 2) bytes += peer_.Call(stream, "/t.T/Unary", "ping");
+  const size_t call = bytes.size() / 100;
+  peer_.Send(absl::string_view(bytes).substr(0, call / 2));
+  for (size_t i = 0; i < 99; ++i) {
+    peer_.Advance(absl::Seconds(5));
+    peer_.Send(absl::string_view(bytes).substr(call / 2 + i * call, call));
+  }
+  peer_.Advance(absl::Seconds(5));
+  EXPECT_FALSE(peer_.session().finished());
+  EXPECT_EQ(routes_.method.calls, 99);
+}
+
+TEST_F(Http2SessionTest, AFrameAndAHeaderBlockHaveToComeToTheirEnd) {
+  for (const bool in_block : {false, true}) {
+    Http2Peer peer(&routes_.router);
+    peer.Greet();
+    const std::string block = Block(GrpcFields("/t.T/Unary"));
+    const std::string call = FrameBytes(FrameType::kHeaders, 0, 1, block.substr(0, 7));
+    peer.Send(in_block ? call : call.substr(0, call.size() - 1));
+    int seconds = 0;
+    for (; seconds < 600 && !peer.session().finished(); ++seconds) {
+      peer.Advance(absl::Seconds(1));
+      // A byte of the block a second: whole frames, none of which is its last.
+      if (in_block && seconds < 15) peer.Send(FrameBytes(FrameType::kContinuation, 0, 1, block.substr(7 + seconds, 1)));
+    }
+    EXPECT_LE(seconds, absl::ToInt64Seconds(SessionLimits().request_max) + 2) << in_block;
+  }
+}
+
 // ---- 6.10 CONTINUATION
 
 TEST_F(Http2SessionTest, ReadsABlockInManyFrames) {
