@@ -23,6 +23,11 @@ constexpr absl::Duration kUnsentPatience = absl::Seconds(30);
 constexpr size_t kKeptBytesMax = size_t{32} << 10;
 // What is read at once at most while there is no room for more: over Session::kUnreadBytesMax.
 constexpr size_t kShortScratchBytes = size_t{64} << 10;
+// Of what was read in one go, so much is worked on, and the answers sent, before the rest: some thirty checks. Whoever
+// has many calls under way reads those answers and asks on meanwhile, where else caller and node would wait for each
+// other in turn: 64 calls on one connection come to 1.8 times as many a second, at 0.85 of the CPU for want of sleeping
+// and waking. docs/decisions/2026-11-27-answers-in-pieces.md
+constexpr size_t kPieceBytes = size_t{4} << 10;
 // How long, and how much, a peer may still send after the end was told.
 constexpr absl::Duration kLingerMax = absl::Seconds(2);
 constexpr size_t kDiscardedMax = size_t{4} << 20;
@@ -89,10 +94,25 @@ bool AcceptedConnection::OnReadable(absl::Span<char> scratch, MonotonicTime arri
   const size_t size = before + static_cast<size_t>(got);
   if (session_ == nullptr) Recognise({scratch.data(), size}, now);
   if (session_ != nullptr) session_->OnWaited(WaitedAtMost(), now);
-  const size_t taken = session_ == nullptr ? 0 : session_->Receive(scratch.subspan(0, size), now);
+  size_t taken = 0;
+  if (session_ != nullptr && !Hand(scratch.subspan(0, size), now, &taken)) return false;
   if (size - taken > Session::kUnreadBytesMax) return false;  // a session never lets it come to this
   if (taken < size || before > 0) unread_.assign(scratch.data() + taken, size - taken);
   return Account(Send(now));
+}
+
+bool AcceptedConnection::Hand(absl::Span<char> bytes, MonotonicTime now, size_t* taken) {
+  size_t piece = kPieceBytes;
+  while (true) {
+    const absl::Span<char> rest = bytes.subspan(*taken);
+    const size_t done = session_->Receive(rest.subspan(0, piece), now);
+    *taken += done;
+    if (session_->finished()) *taken = bytes.size();  // the rest means nothing
+    if (session_->finished() || rest.size() <= piece) return true;
+    piece = done > 0 ? kPieceBytes : 2 * piece;
+    if (!Send(now)) return false;
+    if (unsent_bytes() > 0) piece = bytes.size();  // it takes no more for now
+  }
 }
 
 bool AcceptedConnection::Discard(absl::Span<char> scratch) {

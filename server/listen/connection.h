@@ -49,6 +49,9 @@ class AcceptedConnection {
  private:
   // Makes the session, once enough is there to tell which.
   void Recognise(absl::string_view front, MonotonicTime now);
+  // Hands `bytes` to the session piece by piece, and sends between them what it says. `*taken` is what it is done with.
+  // Whether the connection goes on.
+  bool Hand(absl::Span<char> bytes, MonotonicTime now, size_t* taken);
   bool Discard(absl::Span<char> scratch);
   // Counts what the connection holds, where it goes on; whether it still does.
   bool Account(bool goes_on);

@@ -1,0 +1,156 @@
+// A connection on one end of a pair of sockets, driven by hand: what is sent when.
+#include "server/listen/connection.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "metrics/wire_counts.h"
+
+namespace sluice {
+namespace {
+
+constexpr MonotonicTime kNow{1'000'000'000'000};
+
+// Takes units of `unit` bytes and answers each with as many in upper case.
+class Units final : public Session {
+ public:
+  explicit Units(size_t unit) : unit_(unit) {}
+  WireProtocol protocol() const override { return WireProtocol::kHttp1; }
+  size_t Receive(absl::Span<char> bytes, MonotonicTime now) override {
+    before_();
+    size_t at = 0;
+    for (; bytes.size() - at >= unit_; at += unit_) {
+      out_.append(unit_, static_cast<char>(bytes[at] - 'a' + 'A'));
+      if (++answered_ == last_) finished_ = true;
+    }
+    return at;
+  }
+  void Tick(MonotonicTime now) override {}
+  void Drain(MonotonicTime now) override {}
+
+  // Called when something is received, before it is looked at.
+  void Before(std::function<void()> before) { before_ = std::move(before); }
+  // Ends with the answer to unit number `last`.
+  void EndAfter(int last) { last_ = last; }
+  int answered() const { return answered_; }
+
+ private:
+  const size_t unit_;
+  std::function<void()> before_ = [] {};
+  int answered_ = 0;
+  int last_ = -1;
+};
+
+class ConnectionTest : public testing::Test {
+ protected:
+  void Begin(size_t unit) {
+    int fds[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    peer_ = fds[1];
+    auto session = std::make_unique<Units>(unit);
+    session_ = session.get();
+    connection_ =
+        std::make_unique<AcceptedConnection>(fds[0], nullptr, &limits_, nullptr, &counts_, kNow, std::move(session));
+  }
+  ~ConnectionTest() override {
+    if (peer_ >= 0) close(peer_);
+  }
+  void Ask(const std::string& bytes) {
+    ASSERT_EQ(send(peer_, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  }
+  // What has come back, without waiting.
+  std::string Read() {
+    std::string bytes;
+    char piece[65536];
+    for (ssize_t got; (got = recv(peer_, piece, sizeof piece, 0)) > 0;) bytes.append(piece, static_cast<size_t>(got));
+    return bytes;
+  }
+  bool OnReadable() { return connection_->OnReadable(absl::MakeSpan(scratch_), kNow, kNow); }
+
+  const SessionLimits limits_;
+  WireCounts counts_;
+  std::vector<char> scratch_ = std::vector<char>(AcceptedConnection::kScratchBytes);
+  int peer_ = -1;
+  Units* session_ = nullptr;
+  std::unique_ptr<AcceptedConnection> connection_;
+};
+
+TEST_F(ConnectionTest, SendsTheFirstAnswersBeforeItWorksOnTheLast) {
+  Begin(100);
+  std::string read;
+  int answered_when_read = -1;
+  session_->Before([&] {
+    if (!read.empty()) return;
+    read = Read();
+    if (!read.empty()) answered_when_read = session_->answered();
+  });
+  Ask(std::string(20'000, 'x'));
+  EXPECT_TRUE(OnReadable());
+  EXPECT_GE(answered_when_read, 1);
+  EXPECT_LE(answered_when_read, 100);
+  EXPECT_EQ(read + Read(), std::string(20'000, 'X'));
+  EXPECT_EQ(session_->answered(), 200);
+}
+
+TEST_F(ConnectionTest, TakesUnitsOfAnySize) {
+  for (const size_t unit : {1, 7, 4095, 4096, 4097, 10'000, 40'000}) {
+    Begin(unit);
+    const size_t units = 90'000 / unit;
+    // The last one is not whole, and comes to its end in the next read.
+    Ask(std::string(units * unit + unit / 2, 'x'));
+    EXPECT_TRUE(OnReadable());
+    EXPECT_EQ(Read(), std::string(units * unit, 'X')) << unit;
+    Ask(std::string(unit - unit / 2, 'x'));
+    EXPECT_TRUE(OnReadable());
+    EXPECT_EQ(Read(), std::string(unit, 'X')) << unit;
+    close(std::exchange(peer_, -1));
+  }
+}
+
+TEST_F(ConnectionTest, WorksOnForAPeerThatTakesNothingForNow) {
+  Begin(10'000);
+  const int small = 1;
+  ASSERT_EQ(setsockopt(connection_->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+  Ask(std::string(100'000, 'x'));
+  EXPECT_TRUE(OnReadable());
+  EXPECT_EQ(session_->answered(), 10);
+  std::string read = Read();
+  EXPECT_LT(read.size(), 100'000u);
+  for (int i = 0; i < 1000 && read.size() < 100'000; ++i) {
+    EXPECT_TRUE(connection_->OnWritable(kNow));
+    read += Read();
+  }
+  EXPECT_EQ(read, std::string(100'000, 'X'));
+}
+
+TEST_F(ConnectionTest, WorksOnNothingBehindTheEnd) {
+  Begin(100);
+  session_->EndAfter(10);  // within the first piece, of which it still says the rest
+  Ask(std::string(20'000, 'x'));
+  EXPECT_TRUE(OnReadable());  // until the peer has ended too
+  const std::string read = Read();
+  EXPECT_EQ(read, std::string(read.size(), 'X'));
+  EXPECT_LE(session_->answered(), 100);
+  char byte;
+  EXPECT_EQ(recv(peer_, &byte, 1, 0), 0);  // the end was told
+}
+
+TEST_F(ConnectionTest, EndsForAPeerThatIsGone) {
+  Begin(100);
+  session_->Before([&] {
+    if (peer_ >= 0) close(std::exchange(peer_, -1));
+  });
+  Ask(std::string(20'000, 'x'));
+  EXPECT_FALSE(OnReadable());
+  EXPECT_LE(session_->answered(), 100);
+}
+
+}  // namespace
+}  // namespace sluice
