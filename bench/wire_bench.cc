@@ -4,6 +4,7 @@
 // How fast anything was never fails a run.
 //
 //   sluice_wire_bench [--rounds N] [--seconds S] [--accounts N] [--buckets N] [--flags N] [--json FILE] [--goals FILE]
+//                    [--only saturated|connections|outstanding|batches|http1]
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
@@ -14,6 +15,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
 #include "bench/check_mix.h"
 #include "bench/child_process.h"
 #include "bench/contest.h"
@@ -38,7 +40,7 @@ struct Flags {
   Sizes sizes;
   int rounds = 5;
   double seconds = 1;
-  std::string json, goals;
+  std::string json, goals, only;
   // What a server process is told.
   std::string serve, folder, socket, answer;
   size_t request_bytes = 0, answer_bytes = 0;
@@ -106,8 +108,15 @@ class Arena {
                   why.c_str());
     }
     Contest::PrintHeading();
-    for (const auto contest : {&Arena::Saturated, &Arena::ManyConnections, &Arena::OneOutstanding, &Arena::Batches,
-                               &Arena::Http1, &Arena::OpenLoop}) {
+    const std::pair<absl::string_view, absl::Status (Arena::*)()> contests[] = {
+        {"saturated", &Arena::Saturated},
+        {"connections", &Arena::ManyConnections},
+        {"outstanding", &Arena::OneOutstanding},
+        {"batches", &Arena::Batches},
+        {"http1", &Arena::Http1},
+        {"open", &Arena::OpenLoop}};
+    for (const auto& [name, contest] : contests) {
+      if (!flags_.only.empty() && flags_.only != name) continue;
       if (absl::Status status = (this->*contest)(); !status.ok()) return status;
     }
     return flags_.json.empty() ? absl::OkStatus() : WriteJson();
@@ -264,6 +273,7 @@ class Arena {
   }
 
   // Latencies at a rate that callers set, not the server: half and four fifths of what each side can do at most.
+  // REQUIRES: Saturated was run.
   absl::Status OpenLoop() {
     std::vector<ContestSide> sides;
     const auto offer = [&](ContestSide side, double rate, absl::string_view what) {
@@ -321,6 +331,8 @@ int Main(int argc, char** argv) {
   app.add_option("--seconds", flags.seconds, "How long, each time")->check(CLI::Range(0.01, 600.0));
   app.add_option("--json", flags.json, "Write every round to this file");
   app.add_option("--goals", flags.goals, "Append the rows of the table of goals to this file");
+  app.add_option("--only", flags.only, "Only this contest")
+      ->check(CLI::IsMember({"saturated", "connections", "outstanding", "batches", "http1"}));
   app.add_option("--session-calls", flags.session_calls, "Only so many checks by the HTTP/2 session, without sockets");
   app.add_option("--session-case", flags.session_case, "Of those, only null, bare, deadline, batch or watched");
   app.add_option("--serve", flags.serve, "Be the server of this name: for this program itself")->group("");
@@ -353,4 +365,8 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace sluice::bench
 
-int main(int argc, char** argv) { return sluice::bench::Main(argc, argv); }
+int main(int argc, char** argv) {
+  // All sides alike: as sluiced does.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  return sluice::bench::Main(argc, argv);
+}
