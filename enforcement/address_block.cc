@@ -1,4 +1,5 @@
-// Addresses and blocks of them: the part of names.h that reads and writes them.
+#include "enforcement/address_block.h"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -7,7 +8,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "enforcement/names.h"
 
 namespace sluice {
 

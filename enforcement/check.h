@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "enforcement/address_block.h"
 #include "enforcement/values.h"
 
 namespace sluice {
@@ -89,6 +90,9 @@ struct CheckInput {
   absl::string_view lease_id;
   bool new_key = false;
   bool tell_rate = false;  // not of the message: fill Decision::rate, for doors that tell clients what is left
+  // Not of the message: client_ip as Engine::Validate read it; nothing where nobody has. Whoever changes the one clears
+  // the other.
+  absl::optional<AddressBlock> address;
   // Not of the message: how it came.
   Door door = Door::kGrpc;
   absl::string_view trace_parent;  // as ParseTraceParent gives it (trace_context.h); empty where there was none

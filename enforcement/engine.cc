@@ -68,7 +68,7 @@ Engine::Engine(const Pack* pack, const PolicyIndex* index, Limiter* limiter, Nod
       static_shares_(options.fleet_size),
       parts_{pack, limiter, std::move(options), shares != nullptr ? shares : &static_shares_, nullptr} {}
 
-absl::Status Engine::Validate(const CheckInput& input) {
+absl::Status Engine::Validate(const CheckInput& input, absl::optional<AddressBlock>* address) {
   absl::string_view field;
   size_t size = 0, most = 0;
   const auto fits = [&](absl::string_view name, absl::string_view value, size_t bytes_max) {
@@ -95,11 +95,13 @@ absl::Status Engine::Validate(const CheckInput& input) {
     if (hash.algorithm.size() > 64) return TooLong("hashes.algorithm", hash.algorithm.size(), 64);
     if (hash.digest.size() > kIdBytesMax) return TooLong("hashes.digest", hash.digest.size(), kIdBytesMax);
   }
-  if (!input.client_ip.empty() && !ParseAddress(input.client_ip)) {
+  absl::optional<AddressBlock> read;
+  if (!input.client_ip.empty() && !(read = ParseAddress(input.client_ip))) {
     return absl::InvalidArgumentError(absl::StrCat("client_ip: want an IPv4 or IPv6 literal, got \"",
                                                    absl::CHexEscape(input.client_ip.substr(0, 64)), "\""));
   }
   if (input.bytes < 0) return absl::InvalidArgumentError(absl::StrCat("bytes: want 0 or more, got ", input.bytes));
+  if (address != nullptr) *address = read;
   return absl::OkStatus();
 }
 

@@ -77,8 +77,9 @@ class Engine {
   void SetUsageObserver(UsageObserver* observer) { usage_observer_ = observer; }
 
   // OK, or INVALID_ARGUMENT naming the field, what it wants and what it got: an overlong name, too many hashes, a
-  // malformed address. Doors call it before Check; Check itself judges whatever it is given.
-  static absl::Status Validate(const CheckInput& input);
+  // malformed address. Doors call it before Check; Check itself judges whatever it is given. `*address`, where it is
+  // not null, becomes what client_ip says: CheckInput::address, so that Check need not read it again.
+  static absl::Status Validate(const CheckInput& input, absl::optional<AddressBlock>* address = nullptr);
 
   // Overwrites `*decision`. Thread-safe; never blocks on a lock or on I/O. Spends tokens only where nothing denies and
   // every limit has them.

@@ -111,14 +111,18 @@ void Judge::Decide(bool spend, Decision* decision) {
   JudgeQuotas();
 
   decision->revision = policy_.revision();
-  if (!Denied() && !unreadable_) JudgeRates(spend, decision);
+  if (!denied_ && !unreadable_) JudgeRates(spend, decision);
   Conclude(decision);
   if (steps_ != nullptr) FinishSteps();
 }
 
 void Judge::JudgeRules(const Target& target, Operation judged, bool source) {
+  const auto may_have = [&](const Probe& probe) { return policy_.MayHaveRules(probe.kind, probe.hash); };
+  auto it = std::find_if(target.probes.begin(), target.probes.end(), may_have);
+  if (it == target.probes.end()) return;  // nearly always
   absl::InlinedVector<const Rule*, 8> seen;
-  for (const Probe& probe : target.probes) {
+  for (; it != target.probes.end(); ++it) {
+    const Probe& probe = *it;
     const bool known = policy_.ForEachRule(probe.kind, probe.hash, &read_, [&](const Rule& rule) {
       if (!rule.span.Holds(now_) || std::find(seen.begin(), seen.end(), &rule) != seen.end()) return;
       seen.push_back(&rule);
@@ -238,7 +242,9 @@ void Judge::JudgeRestriction(const Rule& rule, Operation judged) {
       effect = Effect::kDeny;
       break;
     case RestrictionKind::kSandbox:
-      if (input_.principal != Principal::kModeration) sandboxes_.push_back({&rule, {}});
+      if (input_.principal == Principal::kModeration) return;
+      sandboxes_.push_back({&rule, {}});
+      has_trials_ |= rule.trial;
       return;
     default:
       break;
@@ -274,6 +280,7 @@ void Judge::JudgeTerms() {
 }
 
 void Judge::JudgeMaintenance() {
+  if (!policy_.HasMaintenance()) return;
   for (const absl::string_view region : {absl::string_view(), region_}) {
     const std::vector<Maintenance>* windows = policy_.FindMaintenance(region);
     if (windows != nullptr) {
@@ -302,17 +309,10 @@ Finding& Judge::Add(Reason reason, Effect effect, absl::string_view clause, absl
   finding.severity = severity;
   finding.clause = clause.empty() ? absl::string_view(rule.clause) : clause;
   finding.rule_id = rule_id;
-  return trying_ ? trial_findings_.emplace_back(finding) : findings_.emplace_back(finding);
-}
-
-bool Judge::Denied() const {
-  return std::any_of(findings_.begin(), findings_.end(),
-                     [](const Finding& finding) { return finding.effect == Effect::kDeny; });
-}
-
-bool Judge::Throttled() const {
-  return std::any_of(findings_.begin(), findings_.end(),
-                     [](const Finding& finding) { return finding.effect == Effect::kThrottle; });
+  if (trying_) return trial_findings_.emplace_back(finding);
+  denied_ |= effect == Effect::kDeny;
+  throttled_ |= effect == Effect::kThrottle;
+  return findings_.emplace_back(finding);
 }
 
 bool Judge::TrialRefuses() const {
@@ -321,7 +321,7 @@ bool Judge::TrialRefuses() const {
 }
 
 void Judge::Conclude(Decision* decision) {
-  decision->verdict = Denied() ? Verdict::kDeny : Throttled() ? Verdict::kThrottle : Verdict::kAllow;
+  decision->verdict = denied_ ? Verdict::kDeny : throttled_ ? Verdict::kThrottle : Verdict::kAllow;
   const Effect speaking = decision->verdict == Verdict::kDeny       ? Effect::kDeny
                           : decision->verdict == Verdict::kThrottle ? Effect::kThrottle
                                                                     : Effect::kWarn;

@@ -55,10 +55,10 @@ class Judge {
 
  private:
   struct Applicable {
-    const LimitRule* limit = nullptr;
+    const LimitRule* limit;
     Hash128 cell;     // of its tokens and leases
     Hash128 subject;  // of its held amounts
-    double rate = 0;  // this node's part
+    double rate;      // this node's part
     TokenBucket bucket;
     Limiter::Spot spot;
   };
@@ -115,8 +115,6 @@ class Judge {
     if (steps_ != nullptr) WriteWithin(reason, limit);
   }
   void WriteWithin(Reason reason, const LimitRule& limit);
-  bool Denied() const;
-  bool Throttled() const;
   bool TrialRefuses() const;
   void Conclude(Decision* decision);
   void ConcludeTrial(const Finding* first, Decision* decision) const;
@@ -150,9 +148,11 @@ class Judge {
   absl::InlinedVector<Applicable, 8> limits_;
   absl::InlinedVector<Sandbox, 2> sandboxes_;
   absl::InlinedVector<Finding, 1> trial_findings_;
-  bool trying_ = false;  // a rule on trial is being looked at
+  bool denied_ = false, throttled_ = false;  // by one of the findings
+  bool trying_ = false;                      // a rule on trial is being looked at
   int64_t retry_after_ns_ = 0;
-  bool has_quotas_ = false;
+  // Of the limits collected: whether one is a quota, sets a pace; of limits and sandboxes, whether one is on trial.
+  bool has_quotas_ = false, has_paces_ = false, has_trials_ = false;
   bool forever_ = false;  // throttled by a rate of 0
   bool shares_pace_ = false;
   bool metered_ = false;  // a limit or sandbox was looked at: the answer is good for this once

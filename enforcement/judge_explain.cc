@@ -133,7 +133,7 @@ void Judge::FinishSteps() {
     const bool noted = std::any_of(noted_.begin(), noted_.end(),
                                    [&](const Noted& each) { return each.answers && each.order == Precedence(reason); });
     if (noted) continue;
-    const bool skipped = Denied() && (reason == Reason::kRateLimited || reason == Reason::kSandboxed);
+    const bool skipped = denied_ && (reason == Reason::kRateLimited || reason == Reason::kSandboxed);
     Note(reason, std::string(Name(reason)), false, pack_.reasons[i].clause,
          skipped ? "已有拒绝，不再查看。 Not looked at: something denies already."
                  : "未命中。 Nothing of this kind matches.");

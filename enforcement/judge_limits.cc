@@ -68,17 +68,13 @@ void Judge::CollectLimits() {
                [&](const LimitRule& limit, Hash128 cell, Hash128 subject) {
                  limiter_->Prefetch(cell);
                  has_quotas_ |= IsQuota(limit.dimension);
-                 Applicable& each = limits_.emplace_back();
-                 each.limit = &limit;
-                 each.cell = cell;
-                 each.subject = subject;
+                 has_paces_ |= IsPaced(limit);
+                 has_trials_ |= limit.trial;
                  if (limit.sharing == Sharing::kFleet) {
                    const LimitPart part = shares_.PartOf(limit);
-                   each.rate = part.rate;
-                   each.bucket = part.bucket;
+                   limits_.push_back({&limit, cell, subject, part.rate, part.bucket, {}});
                  } else {
-                   each.rate = limit.rate;
-                   each.bucket = limit.bucket;
+                   limits_.push_back({&limit, cell, subject, limit.rate, limit.bucket, {}});
                  }
                });
 }
@@ -171,9 +167,9 @@ void Judge::JudgeRates(bool spend, Decision* decision) {
   }
   trying_ = false;
   // Spend finds one more to throttle where another thread was faster between the look and the taking.
-  if (!Throttled() && spend) Spend(decision);
+  if (!throttled_ && spend) Spend(decision);
   if (input_.tell_rate) TellRate(decision);
-  if (Throttled()) {
+  if (throttled_) {
     decision->retry_after_ms = forever_ ? kForeverRetryMs : (retry_after_ns_ + 999999) / 1000000;
     return;
   }
@@ -293,7 +289,7 @@ void Judge::GiveBack(size_t limits, size_t sandboxes) {
 
 // What is on trial takes its tokens of what it would have let through, so that it refuses what it would have refused.
 void Judge::SpendOnTrial() {
-  if (!trial_findings_.empty() && TrialRefuses()) return;
+  if (!has_trials_ || TrialRefuses()) return;
   trying_ = true;
   for (const Applicable& each : limits_) {
     if (!each.limit->trial || each.limit->dimension != Dimension::kRequests) continue;
@@ -332,6 +328,7 @@ bool Judge::TakeLease(Decision* decision) {
 // Of each limit that is shaped the same part for everyone who holds a lease under it; this request is one of them, or
 // comes on top. Who shares is asked again soon: the parts add up once all have been told.
 void Judge::Pace(Decision* decision) {
+  if (!has_paces_) return;
   int64_t pace = std::numeric_limits<int64_t>::max();
   for (const Applicable& each : limits_) {
     if (each.limit->trial || !IsPaced(*each.limit) || each.rate <= 0) continue;

@@ -1,69 +1,18 @@
 #include "enforcement/limiter.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <thread>
-
-#include "absl/numeric/bits.h"
 
 namespace sluice {
 namespace {
 
-// 1/16 ns: a rate of 30,000/s is then off by 1e-6 at most, and 63 bits last for 18 years.
-constexpr int64_t kTicksPerNs = 16;
 constexpr double kTicksPerSecond = 16e9;
 constexpr int64_t kTicksMax = std::numeric_limits<int64_t>::max() / 8;
-
-int64_t TicksAt(MonotonicTime now) { return now.ns * kTicksPerNs; }
-
-int64_t NsOf(int64_t ticks) { return (ticks + kTicksPerNs - 1) / kTicksPerNs; }
 
 int64_t CeilTicks(double ticks) {
   // Beyond 2^53 a double has no fraction to round; far beyond that lies no time that anyone waits for.
   return ticks >= static_cast<double>(kTicksMax) ? kTicksMax : static_cast<int64_t>(std::ceil(ticks));
-}
-
-using Word = unsigned __int128;
-
-// The low bits of a cell's key are no part of the name: they say how large its bucket is, as the number of bits of its
-// capacity, so that buckets of different limits can be compared by the share that is spent of them.
-constexpr uint64_t kSizeBits = 63;
-
-uint64_t TagOf(Hash128 key, const TokenBucket& bucket) {
-  return (key.high & ~kSizeBits) |
-         static_cast<uint64_t>(absl::bit_width(static_cast<uint64_t>(bucket.capacity_ticks())));
-}
-
-bool IsOf(uint64_t tag, Hash128 key) { return ((tag ^ key.high) & ~kSizeBits) == 0 && tag != 0; }
-
-// A cell as it was at some moment. A TAT is never read under the name of a key that had the cell before or after: who
-// is refused on what was read here is refused for what it took itself.
-template <typename Cell>
-Cell Load(const Cell& cell) {
-  Cell seen;
-  do {
-    seen.key = __atomic_load_n(&cell.key, __ATOMIC_ACQUIRE);
-    seen.tat = __atomic_load_n(&cell.tat, __ATOMIC_ACQUIRE);
-  } while (seen.key != __atomic_load_n(&cell.key, __ATOMIC_ACQUIRE));
-  return seen;
-}
-
-// Key and TAT move together, so that nobody charges a cell that was given to another key a moment ago.
-template <typename Cell>
-bool Swap(Cell* cell, const Cell& seen, const Cell& wanted) {
-  static_assert(sizeof(Cell) == sizeof(Word));
-  Word old_word, new_word;
-  std::memcpy(&old_word, &seen, sizeof(Word));
-  std::memcpy(&new_word, &wanted, sizeof(Word));
-  return __sync_bool_compare_and_swap(reinterpret_cast<Word*>(cell), old_word, new_word);
-}
-
-// How much of its bucket a live cell has spent, to within a factor of two: 1 = all.
-template <typename Cell>
-double SpentShare(const Cell& cell, int64_t now_ticks) {
-  return std::ldexp(static_cast<double>(cell.tat - now_ticks), -static_cast<int>(cell.key & kSizeBits));
 }
 
 }  // namespace
@@ -77,8 +26,19 @@ TokenBucket::TokenBucket(double rate, double burst) {
   capacity_ticks_ = CeilTicks(ticks_per_token_ * burst);
 }
 
-int64_t TokenBucket::TicksOf(double cost) const {
-  return cost == 1 ? ticks_of_one_ : CeilTicks(ticks_per_token_ * cost);
+int64_t TokenBucket::TicksOfMany(double cost) const { return CeilTicks(ticks_per_token_ * cost); }
+
+bool Limiter::Cell::Swap(const Cell& seen, const Cell& wanted) {
+  using Word = unsigned __int128;
+  static_assert(sizeof(Cell) == sizeof(Word));
+  Word old_word, new_word;
+  std::memcpy(&old_word, &seen, sizeof(Word));
+  std::memcpy(&new_word, &wanted, sizeof(Word));
+  return __sync_bool_compare_and_swap(reinterpret_cast<Word*>(this), old_word, new_word);
+}
+
+double Limiter::Cell::SpentShare(int64_t now_ticks) const {
+  return std::ldexp(static_cast<double>(tat - now_ticks), -static_cast<int>(key & kSizeBits));
 }
 
 Limiter::Limiter(Options options)
@@ -87,22 +47,6 @@ Limiter::Limiter(Options options)
       lines_(reinterpret_cast<Line*>(memory_.data())),
       leases_(options.leases),
       ledger_(options.ledger) {}
-
-Limiter::Cell* Limiter::Find(Hash128 key, Cell* seen) const {
-  const auto find_in = [&](Line& line) -> Cell* {
-    for (Cell& cell : line.cells) {
-      if (!IsOf(__atomic_load_n(&cell.key, __ATOMIC_ACQUIRE), key)) continue;
-      *seen = Load(cell);
-      if (IsOf(seen->key, key)) return &cell;
-    }
-    return nullptr;
-  };
-  // Where the first line is not in the cache, the second comes along with it instead of after it.
-  Line& second = SecondLine(key);
-  PrefetchLine(&second);
-  Cell* const cell = find_in(FirstLine(key));
-  return cell != nullptr ? cell : find_in(second);
-}
 
 size_t Limiter::LiveCells(Table table, MonotonicTime now) const {
   constexpr size_t kLooksMax = size_t{1} << 17;  // of lines; a power of two, as the table is
@@ -125,23 +69,26 @@ bool Limiter::Claim(Hash128 key, int64_t now_ticks, const Cell& wanted) {
   // eight cells; threads that find their key never come here.
   std::atomic_flag& lock = claim_locks_[(key.high >> 6) % kClaimLocks];
   while (lock.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
-  bool claimed = false;
-  for (Cell seen; !claimed && Find(key, &seen) == nullptr;) {
+  bool claimed = false, has_one = false;
+  while (!claimed) {
     // The first cell that holds nothing, so that keys stand in their first line where they can.
     Cell* victim = nullptr;
     Cell victim_seen;
     double least = std::numeric_limits<double>::infinity();
     for (Line* line : {&FirstLine(key), &SecondLine(key)}) {
       for (Cell& cell : line->cells) {
-        const Cell candidate = Load(cell);
-        const double share = candidate.tat <= now_ticks ? -1 : SpentShare(candidate, now_ticks);
+        const Cell candidate = cell.Load();
+        has_one |= candidate.IsOf(key);
+        if (least < 0) continue;
+        const double share = candidate.tat <= now_ticks ? -1 : candidate.SpentShare(now_ticks);
         if (share >= least) continue;
         least = share;
         victim = &cell;
         victim_seen = candidate;
       }
     }
-    claimed = Swap(victim, victim_seen, wanted);
+    if (has_one) break;
+    claimed = victim->Swap(victim_seen, wanted);
     if (!claimed || least < 0) continue;
     evicted_live_.fetch_add(1, std::memory_order_relaxed);
     if (least >= 0.5) evicted_spent_.fetch_add(1, std::memory_order_relaxed);
@@ -157,7 +104,7 @@ int64_t Limiter::MoveTat(Hash128 key, const TokenBucket& bucket, int64_t now_tic
                          const Move& move) {
   Cell* cell = spot.cell;
   Cell seen = spot.seen;
-  if (cell == nullptr) cell = Find(key, &seen);
+  if (cell == nullptr && !spot.looked) cell = Find(key, &seen);
   for (;;) {
     int64_t wait = 0;
     const int64_t base = cell == nullptr ? now_ticks : std::max(seen.tat, now_ticks);
@@ -166,7 +113,7 @@ int64_t Limiter::MoveTat(Hash128 key, const TokenBucket& bucket, int64_t now_tic
     wanted.tat = move(base, &wait);
     if (wait > 0) return wait;
     if (cell != nullptr) {
-      if (wanted.tat == seen.tat || Swap(cell, seen, wanted)) return 0;
+      if (wanted.tat == seen.tat || cell->Swap(seen, wanted)) return 0;
     } else if (wanted.tat <= now_ticks || Claim(key, now_ticks, wanted)) {
       return 0;  // what holds nothing needs no cell
     }
@@ -174,22 +121,7 @@ int64_t Limiter::MoveTat(Hash128 key, const TokenBucket& bucket, int64_t now_tic
   }
 }
 
-int64_t Limiter::Wait(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now, Spot* spot) const {
-  const int64_t ticks = bucket.TicksOf(cost);
-  if (ticks > bucket.capacity_ticks()) return std::numeric_limits<int64_t>::max();
-  Cell seen;
-  Cell* const cell = Find(key, &seen);
-  if (cell == nullptr) return 0;
-  if (spot != nullptr) {
-    spot->cell = cell;
-    spot->seen = seen;
-  }
-  const int64_t now_ticks = TicksAt(now);
-  const int64_t over = std::max(seen.tat, now_ticks) + ticks - now_ticks - bucket.capacity_ticks();
-  return over <= 0 ? 0 : NsOf(over);
-}
-
-int64_t Limiter::Take(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now, const Spot& spot) {
+int64_t Limiter::TakeAnew(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now, const Spot& spot) {
   const int64_t ticks = bucket.TicksOf(cost);
   if (ticks > bucket.capacity_ticks()) return std::numeric_limits<int64_t>::max();
   const int64_t now_ticks = TicksAt(now);

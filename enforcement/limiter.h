@@ -9,11 +9,14 @@
 #ifndef SLUICE_ENFORCEMENT_LIMITER_H_
 #define SLUICE_ENFORCEMENT_LIMITER_H_
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
+#include "absl/numeric/bits.h"
 #include "enforcement/check.h"
 #include "enforcement/huge_bytes.h"
 #include "enforcement/leases.h"
@@ -30,11 +33,15 @@ class TokenBucket {
   TokenBucket(double rate, double burst);
   TokenBucket() = default;
 
-  // Time that `cost` tokens take to refill, in ticks of 1/16 ns, rounded up: a limit never grants more than it says.
-  int64_t TicksOf(double cost) const;
+  // 1/16 ns: a rate of 30,000/s is then off by 1e-6 at most, and 63 bits last for 18 years.
+  static constexpr int64_t kTicksPerNs = 16;
+  // Time that `cost` tokens take to refill, in ticks, rounded up: a limit never grants more than it says.
+  int64_t TicksOf(double cost) const { return cost == 1 ? ticks_of_one_ : TicksOfMany(cost); }
   int64_t capacity_ticks() const { return capacity_ticks_; }
 
  private:
+  int64_t TicksOfMany(double cost) const;
+
   double ticks_per_token_ = 0;
   int64_t ticks_of_one_ = 0;  // nearly every cost is one request
   int64_t capacity_ticks_ = 0;
@@ -45,7 +52,27 @@ class Limiter {
   struct alignas(16) Cell {
     uint64_t key = 0;  // 58 bits of the key's hash, 6 of how large its bucket is; 0 = never used
     int64_t tat = 0;   // ticks
+
+    bool IsOf(Hash128 name) const { return ((key ^ name.high) & ~kSizeBits) == 0 && key != 0; }
+    // This cell as it was at some moment. A TAT is never read under the name of a key that had the cell before or
+    // after: who is refused on what was read here is refused for what it took itself.
+    Cell Load() const {
+      Cell seen;
+      do {
+        seen.key = __atomic_load_n(&key, __ATOMIC_ACQUIRE);
+        seen.tat = __atomic_load_n(&tat, __ATOMIC_ACQUIRE);
+      } while (seen.key != __atomic_load_n(&key, __ATOMIC_ACQUIRE));
+      return seen;
+    }
+    // How much of its bucket a live cell has spent, to within a factor of two: 1 = all.
+    double SpentShare(int64_t now_ticks) const;
+    // Key and TAT move together, so that nobody charges a cell that was given to another key a moment ago.
+    // Not here, since it takes a compiler that may use cmpxchg16b.
+    bool Swap(const Cell& seen, const Cell& wanted);
   };
+  // The low bits of a cell's key are no part of the name: they say how large its bucket is, as the number of bits of
+  // its capacity, so that buckets of different limits can be compared by the share that is spent of them.
+  static constexpr uint64_t kSizeBits = 63;
 
  public:
   struct Options {
@@ -66,6 +93,7 @@ class Limiter {
     friend class Limiter;
     Cell* cell = nullptr;
     Cell seen;
+    bool looked = false;  // where `cell` is null: the key had none
   };
 
   // Asks the memory for the cells of `key`, without waiting. Changes nothing.
@@ -77,12 +105,36 @@ class Limiter {
   // All thread-safe; no allocation. Waits are in nanoseconds, rounded up; 0 = no wait.
 
   // How long until `cost` tokens are there; takes none. A cost above the burst is never there: INT64_MAX.
-  int64_t Wait(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now, Spot* spot = nullptr) const;
+  int64_t Wait(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now, Spot* spot = nullptr) const {
+    const int64_t ticks = bucket.TicksOf(cost);
+    if (ticks > bucket.capacity_ticks()) return std::numeric_limits<int64_t>::max();
+    Cell seen;
+    Cell* const cell = Find(key, &seen);
+    if (spot != nullptr) {
+      spot->cell = cell;
+      spot->seen = seen;
+      spot->looked = true;
+    }
+    if (cell == nullptr) return 0;
+    const int64_t now_ticks = TicksAt(now);
+    const int64_t over = std::max(seen.tat, now_ticks) + ticks - now_ticks - bucket.capacity_ticks();
+    return over <= 0 ? 0 : NsOf(over);
+  }
   // Takes `cost` tokens if all are there and returns 0, else takes none and returns the wait.
   int64_t Take(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now) {
-    return Take(key, bucket, cost, now, Spot());
+    PrefetchLine(&SecondLine(key));  // comes along with the first instead of after it
+    return TakeAnew(key, bucket, cost, now, Spot());
   }
-  int64_t Take(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now, const Spot& spot);
+  // The same of a key that Wait has just looked for.
+  int64_t Take(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now, const Spot& spot) {
+    if (spot.cell != nullptr) {
+      // Nearly always nobody was at it meanwhile, and what was there is there.
+      const int64_t now_ticks = TicksAt(now);
+      const Cell wanted = {TagOf(key, bucket), std::max(spot.seen.tat, now_ticks) + bucket.TicksOf(cost)};
+      if (wanted.tat - now_ticks <= bucket.capacity_ticks() && spot.cell->Swap(spot.seen, wanted)) return 0;
+    }
+    return TakeAnew(key, bucket, cost, now, spot);
+  }
   // Gives back what Take took, where a later limit of the same check refused.
   void GiveBack(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now);
   // Takes `cost` tokens whether they are there or not, down to a debt of two bursts.
@@ -115,9 +167,30 @@ class Limiter {
     std::array<Cell, kLineCells> cells;
   };
 
+  static int64_t TicksAt(MonotonicTime now) { return now.ns * TokenBucket::kTicksPerNs; }
+  static int64_t NsOf(int64_t ticks) { return (ticks + TokenBucket::kTicksPerNs - 1) / TokenBucket::kTicksPerNs; }
+  static uint64_t TagOf(Hash128 key, const TokenBucket& bucket) {
+    return (key.high & ~kSizeBits) |
+           static_cast<uint64_t>(absl::bit_width(static_cast<uint64_t>(bucket.capacity_ticks())));
+  }
+
+  int64_t TakeAnew(Hash128 key, const TokenBucket& bucket, double cost, MonotonicTime now, const Spot& spot);
   template <typename Move>
   int64_t MoveTat(Hash128 key, const TokenBucket& bucket, int64_t now_ticks, const Spot& spot, const Move& move);
-  Cell* Find(Hash128 key, Cell* seen) const;
+  // The cell of `key`, and what it read; nullptr where there is none.
+  Cell* Find(Hash128 key, Cell* seen) const {
+    Cell* const cell = FindIn(FirstLine(key), key, seen);
+    return cell != nullptr ? cell : FindIn(SecondLine(key), key, seen);
+  }
+  static Cell* FindIn(Line& line, Hash128 key, Cell* seen) {
+    for (Cell& cell : line.cells) {
+      const Cell named = {__atomic_load_n(&cell.key, __ATOMIC_ACQUIRE), 0};
+      if (!named.IsOf(key)) continue;
+      *seen = cell.Load();
+      if (seen->IsOf(key)) return &cell;
+    }
+    return nullptr;
+  }
   bool Claim(Hash128 key, int64_t now_ticks, const Cell& wanted);
   // Lines of the known keys first, then of the others.
   Line& LineAt(Hash128 key, uint64_t hash) const {

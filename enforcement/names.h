@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
+#include "enforcement/address_block.h"
 #include "enforcement/event.h"
 
 namespace sluice {
@@ -31,22 +32,6 @@ absl::string_view KeyOfPath(absl::string_view path, std::string* buffer);
 
 // True for well-formed UTF-8 without surrogates, up to U+10FFFF.
 bool IsUtf8(absl::string_view text);
-
-// An address, or a block of them. IPv4-mapped IPv6 is the IPv4 address.
-struct AddressBlock {
-  std::array<uint8_t, 16> bytes{};  // IPv4 in the first four; bits beyond `bits` are 0
-  bool v4 = false;
-  uint8_t bits = 0;  // prefix length; 32 or 128 for one address
-
-  bool single() const { return bits == (v4 ? 32 : 128); }
-  // The block of the first `n` bits. REQUIRES: n <= bits.
-  AddressBlock Widened(uint8_t n) const;
-};
-// An IPv4 or IPv6 literal, without a port or zone; nothing for other text.
-absl::optional<AddressBlock> ParseAddress(absl::string_view text);
-// An address or a CIDR block; bits beyond the prefix are dropped.
-absl::optional<AddressBlock> ParseAddressBlock(absl::string_view text);
-std::string FormatAddressBlock(const AddressBlock& block);
 
 // ASCII in lower case. Views `*buffer`, or `text` where nothing is upper case.
 absl::string_view LowerCase(absl::string_view text, std::string* buffer);

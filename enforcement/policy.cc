@@ -116,6 +116,19 @@ void Policy::PutRegistry(const Entity& entity) {
   }
 }
 
+void Policy::CountLimit(const LimitRule& limit, int by) {
+  const auto scope = static_cast<size_t>(limit.scope);
+  Limits& defaults = default_limits_[scope];
+  if (limit.named) {
+    named_limits_[scope] += by;
+  } else if (by > 0) {
+    defaults.push_back(&limit);
+  } else {
+    defaults.erase(std::remove(defaults.begin(), defaults.end(), &limit), defaults.end());
+  }
+  only_limits_[scope] = named_limits_[scope] == 0 && defaults.size() == 1 ? defaults.front() : nullptr;
+}
+
 void Policy::DropCompiled(const EntityKey& key) {
   const auto it = compiled_.find(key);
   if (it == compiled_.end()) return;
@@ -128,13 +141,8 @@ void Policy::DropCompiled(const EntityKey& key) {
     automatic_.erase(rule.get());
   }
   for (const auto& limit : it->second.limits) {
-    if (limit->named) {
-      EraseFrom(&limits_by_subject_, it->second.limit_subject, limit.get());
-      --named_limits_[static_cast<size_t>(limit->scope)];
-    } else {
-      Limits& defaults = default_limits_[static_cast<size_t>(limit->scope)];
-      defaults.erase(std::remove(defaults.begin(), defaults.end(), limit.get()), defaults.end());
-    }
+    if (limit->named) EraseFrom(&limits_by_subject_, it->second.limit_subject, limit.get());
+    CountLimit(*limit, -1);
   }
   for (const Subject& subject : it->second.gated) Gate(subject, -1);
   compiled_flags_ -= key.kind == EntityKind::kFlag;
@@ -213,12 +221,8 @@ void Policy::PutLimit(const Entity& entity) {
     compiled.limits.push_back(std::move(limit));
   }
   for (const auto& limit : compiled.limits) {
-    if (limit->named) {
-      limits_by_subject_[compiled.limit_subject].push_back(limit.get());
-      ++named_limits_[static_cast<size_t>(limit->scope)];
-    } else {
-      default_limits_[static_cast<size_t>(limit->scope)].push_back(limit.get());
-    }
+    if (limit->named) limits_by_subject_[compiled.limit_subject].push_back(limit.get());
+    CountLimit(*limit, 1);
   }
   for (const Subject& subject : compiled.gated) Gate(subject, 1);
 }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
@@ -202,7 +203,9 @@ class Policy {
   bool HasPermits(size_t dots, bool wildcard) const { return permit_counts_[wildcard][dots % kDotsMax] > 0; }
   // When the registry was last read in full; nullptr where it never was.
   const absl::Time* FindRegistry(absl::string_view registry) const;
+  // nullptr where none was ever set there.
   const std::vector<Maintenance>* FindMaintenance(absl::string_view region) const;
+  bool HasMaintenance() const { return !maintenance_.empty(); }
   // Published terms that are not yet in force.
   bool TermsPending(const Moment& now) const;
 
@@ -222,14 +225,22 @@ class Policy {
     for (size_t i = before; i < read->size(); ++i) visit(*(*read)[i]);
     return true;
   }
+  // False: ForEachRule has nothing to visit.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE bool MayHaveRules(SubjectKind kind, Hash128 subject) const {
+    return (rules_of_kind_[static_cast<size_t>(kind)] > 0 && by_subject_.contains(subject)) ||
+           (IsFiltered(kind) && MayBeFlagged(subject));
+  }
   // False: nothing is flagged under this hash; REQUIRES: of a kind that is filtered.
   bool MayBeFlagged(Hash128 subject) const { return records_->flag_filter.MayHave(subject); }
   using Limits = absl::InlinedVector<const LimitRule*, 2>;
   const Limits* FindLimits(Hash128 subject) const;  // named ones
   const Limits& DefaultLimits(LimitScope scope) const { return default_limits_[static_cast<size_t>(scope)]; }
 
-  bool HasNamedLimits(LimitScope scope) const { return named_limits_[static_cast<size_t>(scope)] > 0; }
-  bool HasLimits(LimitScope scope) const { return HasNamedLimits(scope) || !DefaultLimits(scope).empty(); }
+  bool HasLimits(LimitScope scope) const {
+    return named_limits_[static_cast<size_t>(scope)] > 0 || !DefaultLimits(scope).empty();
+  }
+  // The default of the scope where it is the only limit there is in it, which nothing could beat; else nullptr.
+  const LimitRule* OnlyLimit(LimitScope scope) const { return only_limits_[static_cast<size_t>(scope)]; }
   // Brings the lines that a look-up will want into the cache. Does not wait for them.
   void PrefetchAccount(Hash128 account) const { accounts_.Prefetch(account); }
   void PrefetchBucket(Hash128 bucket) const { buckets_.Prefetch(bucket); }
@@ -297,6 +308,7 @@ class Policy {
   void TrackDue(const AccountRecord& record, const Timeline& was, const Timeline& is);
   void Gate(const Subject& subject, int by);
   void DropCompiled(const EntityKey& key);
+  void CountLimit(const LimitRule& limit, int by);
   bool StaysInStore(const CompiledRules& compiled) const;
   bool ReadFlags(Hash128 subject, ReadRules* read) const;
   bool BoundAt(Hash128 key, absl::Time now, Domain* domain) const;
@@ -341,6 +353,7 @@ class Policy {
   absl::flat_hash_map<Hash128, Limits> limits_by_subject_;
   std::array<Limits, kLimitScopeCount> default_limits_;
   std::array<int, kLimitScopeCount> named_limits_{};
+  std::array<const LimitRule*, kLimitScopeCount> only_limits_{};  // follows from the two above
   absl::flat_hash_set<const Rule*> evidence_;
   absl::flat_hash_set<const Rule*> automatic_;
 

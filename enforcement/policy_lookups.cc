@@ -181,7 +181,6 @@ const absl::Time* Policy::FindRegistry(absl::string_view registry) const {
 }
 
 const std::vector<Maintenance>* Policy::FindMaintenance(absl::string_view region) const {
-  if (maintenance_.empty()) return nullptr;
   const auto it = maintenance_.find(region);
   return it == maintenance_.end() ? nullptr : &it->second;
 }

@@ -35,7 +35,7 @@ void Target::Name(const CheckInput& input, const Policy& policy) {
     }
   }
   NameResource(policy);
-  address = ParseAddress(input.client_ip);
+  address = input.address ? input.address : ParseAddress(input.client_ip);
 }
 
 void Target::ReachNames(const Policy& policy) const {

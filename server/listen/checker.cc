@@ -123,7 +123,8 @@ absl::Status Checker::Peek(const CheckInput& input, Decision* decision) {
 absl::Status Checker::Read(absl::string_view request, const CallContext& context, CheckInput* input) {
   input->trace_parent = context.trace_parent;
   if (!DecodeCheckRequest(request, input)) return Malformed(Unreadable("CheckRequest", request));
-  if (absl::Status status = Engine::Validate(*input); !status.ok()) return Malformed(std::move(status));
+  if (absl::Status status = Engine::Validate(*input, &input->address); !status.ok())
+    return Malformed(std::move(status));
   return absl::OkStatus();
 }
 
@@ -184,7 +185,7 @@ absl::Status Checker::CheckBatchBytes(absl::string_view request, const CallConte
     return Malformed(absl::InvalidArgumentError(absl::StrCat("requests: at most 1,024, got ", size)));
   }
   for (size_t i = 0; i < size; ++i) {
-    if (const absl::Status status = Engine::Validate(inputs[i]); !status.ok()) {
+    if (const absl::Status status = Engine::Validate(inputs[i], &inputs[i].address); !status.ok()) {
       return Malformed(At("requests", i, status));
     }
   }
