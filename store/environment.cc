@@ -169,7 +169,7 @@ absl::Status StoreEnvironment::BringUpFlags() {
   }
   int error = mdb_dbi_open(transaction, "flagged", MDB_CREATE, &tables_.flagged);
   absl::Status status = Error(error, "making the index of flags");
-  if (status.ok()) status = RebuildFlagged(transaction, tables_, options_.path);
+  if (status.ok()) status = RebuildFlagged(transaction, tables_, options_.path, NewFlags::kMemoryBytes);
   LmdbTable meta(transaction, tables_.meta);
   if (error == 0) error = meta.Put(kMetaSubjectSecret, HashSecret());
   if (error == 0) error = meta.Put(kMetaFormat, BigEndian(kStoreFormat));

@@ -1,6 +1,5 @@
 #include "store/flag_index.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -135,28 +134,24 @@ int UpdateFlagged(LmdbTable flagged, const Entity& before, const Entity& after) 
   return 0;
 }
 
-void NewFlags::Add(const Entity& flag) {
-  for (auto& [name, pieces] : PiecesOf(flag)) pieces_.emplace_back(name, std::move(pieces));
+int NewFlags::Add(const Entity& flag) {
+  for (const auto& [name, pieces] : PiecesOf(flag)) {
+    if (const int error = pieces_.Add(name, pieces); error != 0) return error;
+  }
+  return 0;
 }
 
 int NewFlags::Write(LmdbTable flagged) {
-  // Stable: flags on one subject in the order in which they came.
-  std::stable_sort(pieces_.begin(), pieces_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (size_t i = 0; i < pieces_.size();) {
-    const std::string& name = pieces_[i].first;
-    std::string value = std::move(pieces_[i].second);
-    for (++i; i < pieces_.size() && pieces_[i].first == name; ++i) value += pieces_[i].second;
-    int error = flagged.Append(name, value);
-    if (error == MDB_KEYEXIST) {
+  return pieces_.ForEach([&](absl::string_view name, absl::string_view pieces) {
+    int error = flagged.Append(name, pieces);
+    if (error == MDB_KEYEXIST) {  // not the last one; it may still be new
       absl::string_view there;
       error = flagged.Get(name, &there);
-      if (error == 0) value.insert(0, there.data(), there.size());
-      if (error == 0 || error == MDB_NOTFOUND) error = flagged.Put(name, value);
+      const std::string both = absl::StrCat(error == 0 ? there : absl::string_view(), pieces);
+      if (error == 0 || error == MDB_NOTFOUND) error = flagged.Put(name, both);
     }
-    if (error != 0) return error;
-  }
-  pieces_.clear();
-  return 0;
+    return error;
+  });
 }
 
 bool VisitFlagPieces(absl::string_view value, absl::FunctionRef<void(const FlagPiece&)> visit) {

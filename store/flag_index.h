@@ -12,15 +12,15 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "enforcement/event.h"
 #include "enforcement/flag_reader.h"
 #include "store/lmdb_table.h"
+#include "store/spill_sort.h"
 
 namespace sluice {
 
@@ -35,16 +35,21 @@ int UpdateFlagged(LmdbTable flagged, const Entity& before, const Entity& after);
 // Calls `visit` with each piece of a value of `flagged`. False where the value cannot be read.
 bool VisitFlagPieces(absl::string_view value, absl::FunctionRef<void(const FlagPiece&)> visit);
 
-// What flags that are not in the store yet put into the table, to be written all at once in order: a page that takes
-// many is written once.
+// What flags that are not in the table yet put into it, to be written all at once in order: a page that takes many is
+// written once. Holds at most `memory_bytes`; what is more lies in a file in the folder of the store.
 class NewFlags {
  public:
-  void Add(const Entity& flag);
-  // Writes what was added. Returns LMDB's error code.
+  static constexpr size_t kMemoryBytes = size_t{128} << 20;  // of some 1.2 million flags
+
+  explicit NewFlags(absl::string_view folder, size_t memory_bytes = kMemoryBytes) : pieces_(folder, memory_bytes) {}
+
+  // Return error codes of LMDB or the system.
+  int Add(const Entity& flag);
+  // Writes what was added; the last call.
   int Write(LmdbTable flagged);
 
  private:
-  std::vector<std::pair<std::string, std::string>> pieces_;
+  SpillSort pieces_;
 };
 
 // Looks flags up for checks. Keeps read transactions, at most kSlots, to renew them: beginning one costs a lock.

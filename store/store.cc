@@ -118,7 +118,10 @@ class LmdbStore final : public Store {
 class LmdbTransaction final : public Store::Transaction {
  public:
   LmdbTransaction(LmdbStore* store, MDB_txn* transaction)
-      : store_(store), transaction_(transaction), reader_(transaction, store->tables(), store->options_.path) {}
+      : store_(store),
+        transaction_(transaction),
+        reader_(transaction, store->tables(), store->options_.path),
+        new_flags_(store->options_.path) {}
   ~LmdbTransaction() override {
     if (transaction_ != nullptr) mdb_txn_abort(transaction_);
     store_->writing_.store(false, std::memory_order_release);
@@ -170,7 +173,7 @@ class LmdbTransaction final : public Store::Transaction {
       if (error == 0) return absl::AlreadyExistsError(absl::StrCat("entity ", entity.key.id, " is there already"));
       if (error == MDB_NOTFOUND) error = entities.Put(name, value);
     }
-    if (error == 0 && entity.key.kind == EntityKind::kFlag) new_flags_.Add(entity);
+    if (error == 0 && entity.key.kind == EntityKind::kFlag) error = new_flags_.Add(entity);
     return Keep(store_->Error(error, "writing an entity"));
   }
   absl::Status AppendLog(const StampedEvent& event) override {

@@ -97,7 +97,8 @@ class Store : public StoreReader {
     ~Transaction() override = default;
     virtual absl::Status Put(const Entity& entity) = 0;  // without events: removes it
     // As Put, of an entity that is not there: cheap in the order of ForEachEntity, as an import has it. ALREADY_EXISTS,
-    // and nothing changed, where it is there. The index of its flags is written with Commit.
+    // and nothing changed, where it is there. The index of its flags is written with Commit; of more than a million or
+    // so it lies in a file in the store's folder until then.
     virtual absl::Status PutNew(const Entity& entity) = 0;
     // REQUIRES: a revision above all in the log.
     virtual absl::Status AppendLog(const StampedEvent& event) = 0;

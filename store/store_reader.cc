@@ -317,15 +317,18 @@ size_t LmdbReader::flagged() const {
   return mdb_stat(transaction_, tables_.flagged, &stat) == 0 ? stat.ms_entries : 0;
 }
 
-absl::Status RebuildFlagged(MDB_txn* transaction, const Tables& tables, absl::string_view path) {
+absl::Status RebuildFlagged(MDB_txn* transaction, const Tables& tables, absl::string_view path, size_t memory_bytes) {
   int error = mdb_drop(transaction, tables.flagged, 0);
   if (error != 0) return StoreError(error, path, nullptr, "emptying the index of flags");
+  NewFlags flags(path, memory_bytes);
   absl::Status status =
-      LmdbReader(transaction, tables, path).ForEachEntityOf(EntityKind::kFlag, "", [&](const auto& flag) {
-        error = UpdateFlagged(LmdbTable(transaction, tables.flagged), Entity{flag.key, {}}, flag);
+      LmdbReader(transaction, tables, path).ForEachEntityOf(EntityKind::kFlag, "", [&](const Entity& flag) {
+        error = flags.Add(flag);
         return error == 0;
       });
-  return status.ok() ? StoreError(error, path, nullptr, "writing the index of flags") : status;
+  if (!status.ok()) return status;
+  if (error == 0) error = flags.Write(LmdbTable(transaction, tables.flagged));
+  return StoreError(error, path, nullptr, "writing the index of flags");
 }
 
 }  // namespace sluice

@@ -48,8 +48,9 @@ absl::Status StoreError(int error, absl::string_view path, MDB_env* environment,
 // The number of a name in `meta`; 0 where it is not set. MDB_CORRUPTED where it is no number.
 int ReadMeta(LmdbTable meta, absl::string_view name, uint64_t* number);
 
-// Makes `flagged` anew from the entities. OK, or why not: then abort the transaction.
-absl::Status RebuildFlagged(MDB_txn* transaction, const Tables& tables, absl::string_view path);
+// Makes `flagged` anew from the entities. OK, or why not: then abort the transaction. Holds at most `memory_bytes`, as
+// NewFlags does, beside what LMDB holds of a transaction.
+absl::Status RebuildFlagged(MDB_txn* transaction, const Tables& tables, absl::string_view path, size_t memory_bytes);
 
 // Reads `transaction`, which it borrows, as all else.
 class LmdbReader : public StoreReader {
