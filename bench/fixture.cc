@@ -124,28 +124,14 @@ size_t MapBytes(const Sizes& sizes) {
 }
 
 absl::Status FillStore(Store* store, const Sizes& sizes, absl::Time today) {
-  constexpr int kTogether = 1'000'000;  // entities of one transaction
   const absl::Time opened = today - absl::Hours(24 * 100);
   const absl::Time frozen = today - absl::Hours(24);
-  int64_t revision = 0, waiting = 0;
-  std::unique_ptr<Store::Transaction> transaction;
-  absl::Status status;
-  const auto commit = [&] {
-    if (transaction != nullptr && status.ok()) status = transaction->SetRevision(revision, opened);
-    if (transaction != nullptr && status.ok()) status = transaction->Commit();
-    transaction.reset();
-    waiting = 0;
-  };
+  int64_t revision = 0;
+  // One, as an import is: it writes the index of flags once, by hash, at its end.
+  absl::StatusOr<std::unique_ptr<Store::Transaction>> transaction = store->Begin();
+  absl::Status status = transaction.status();
   const auto put = [&](EntityKind kind, std::string id, std::vector<StampedEvent> events) {
-    if (!status.ok()) return;
-    if (transaction == nullptr) {
-      auto begun = store->Begin();
-      status = begun.status();
-      if (!status.ok()) return;
-      transaction = *std::move(begun);
-    }
-    status = transaction->PutNew({{kind, std::move(id)}, std::move(events)});
-    if (++waiting == kTogether) commit();
+    if (status.ok()) status = (*transaction)->PutNew({{kind, std::move(id)}, std::move(events)});
   };
   // In the order of the store.
   for (int64_t i = 0; i < sizes.accounts; ++i) {
@@ -183,8 +169,8 @@ absl::Status FillStore(Store* store, const Sizes& sizes, absl::Time today) {
     std::string id = absl::StrFormat("flag-%08d", i);
     put(EntityKind::kFlag, id, {Stamp(FlagOf(i, sizes), Role::kModeration, opened, ++revision)});
   }
-  commit();
-  return status;
+  if (status.ok()) status = (*transaction)->SetRevision(revision, opened);
+  return status.ok() ? (*transaction)->Commit() : status;
 }
 
 RaiseFlag FlagOf(int64_t i, const Sizes& sizes) {
