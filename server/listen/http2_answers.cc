@@ -68,7 +68,10 @@ bool Http2Session::SendData(Stream* stream, absl::string_view data) {
     ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm, slow ? WireError::kSlow : WireError::kNoRoom);
     return false;
   }
-  if (first) ++blocked_;
+  if (first) {
+    ++blocked_;
+    stream->taken_ns = now_ns_;
+  }
   stream->unsent.append(data.data(), data.size());
   buffered_ += data.size();
   Recount(stream);
@@ -80,9 +83,16 @@ bool Http2Session::SendData(Stream* stream, absl::string_view data) {
 void Http2Session::Flush(Stream* stream) {
   while (stream->unsent_bytes() > 0) {
     const int64_t room = std::min({send_window_, stream->send_window, int64_t{peer_frame_bytes_max_}});
-    if (room <= 0) return;
+    if (room <= 0) {
+      // Not at the front of a long text for ever: a peer that is always a little behind is no hoarder.
+      if (stream->unsent_at <= stream->unsent.size() / 2) return;
+      buffered_ -= stream->unsent_at;
+      stream->unsent.erase(0, std::exchange(stream->unsent_at, 0));
+      return;
+    }
     const absl::string_view piece =
         absl::string_view(stream->unsent).substr(stream->unsent_at, static_cast<size_t>(room));
+    stream->taken_ns = now_ns_;
     stream->unsent_at += piece.size();
     send_window_ -= static_cast<int64_t>(piece.size());
     stream->send_window -= static_cast<int64_t>(piece.size());
@@ -112,6 +122,7 @@ void Http2Session::Resume(Stream* stream) {
   Flush(stream);
   stream = streams_.Find(id);
   if (stream == nullptr || stream->unsent_bytes() > 0 || stream->ending || stream->grpc == nullptr) return;
+  stream->part_since_ns = now_ns_;  // it could not send the rest of a message while its answers waited
   if (stream->grpc->flow == GrpcRoute::Flow::kStream) PumpStream(stream, {});
   if (stream->watching) TellWatcher(stream);
 }

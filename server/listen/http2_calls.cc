@@ -76,6 +76,7 @@ void Http2Session::OnGrpcRequest(Stream* stream, bool end_stream, const RequestH
     }
     // Days from now is never for a call.
     stream->deadline_ns = now_ns_ + absl::ToInt64Nanoseconds(std::min(*timeout, absl::Hours(24 * 365)));
+    look_ns_ = std::min(look_ns_, stream->deadline_ns);
     ++deadlines_;
   }
   if (end_stream) OnBody(stream, {}, /*end_stream=*/true);
@@ -276,6 +277,7 @@ void Http2Session::PumpStream(Stream* stream, absl::string_view data) {
     WritePrefix(began, &answers_);
   }
   const bool all_read = at == data.size();
+  if (at > 0 || !from_body) stream->part_since_ns = now_ns_;
   if (from_body) {
     buffered_ -= at;
     stream->body.erase(0, at);

@@ -15,6 +15,10 @@ constexpr size_t kBlockBytesMax = size_t{32} << 10;
 constexpr int kBlockFramesMax = 16;
 // More nuisance than this in a second ends a connection: a thousand times what any client was seen to send.
 constexpr int kNuisanceMax = 10'000;
+// Less than this, where more waits, is no step forward. Each makes the session look at every stream that waits.
+constexpr int64_t kWindowStepMin = 1024;
+// So often streams are looked at, and when a deadline passes.
+constexpr absl::Duration kLookEvery = absl::Seconds(1);
 constexpr absl::string_view kDrainPing("drain\0\0\0", 8);
 constexpr absl::string_view kAlivePing("alive?\0\0", 8);
 
@@ -301,12 +305,13 @@ void Http2Session::OnSettings(const FrameHeader& frame, absl::string_view payloa
     return;
   }
   if (payload.size() % 6 != 0) return Fail(ErrorCode::kFrameSizeError, "SETTINGS of a size that is no multiple of 6");
+  const int settings = static_cast<int>(payload.size() / 6);
   for (; !payload.empty(); payload.remove_prefix(6)) {
     if (!OnSetting(ReadUint16(payload.data()), ReadUint32(payload.data() + 2))) return;
   }
   settings_seen_ = true;
   AppendFrameHeader(0, FrameType::kSettings, kAck, 0, &out_);
-  OnNuisance(8);  // each makes an answer
+  OnNuisance(8 + settings);  // each frame makes an answer, and each setting may concern every stream
   if (!finished_) FlushAll();
 }
 
@@ -369,9 +374,12 @@ void Http2Session::OnWindowUpdate(const FrameHeader& frame, absl::string_view pa
   const int64_t more = ReadUint32(payload.data()) & kStreamIdMax;
   if (frame.stream == 0) {
     if (more == 0) return Fail(ErrorCode::kProtocolError, "WINDOW_UPDATE by nothing");
+    const bool was_used_up = send_window_ <= 0;
     send_window_ += more;
     if (send_window_ > kWindowMax) return Fail(ErrorCode::kFlowControlError, "a window over 2^31-1");
+    if (!was_used_up) return;  // those that wait, wait for windows of their own
     FlushAll();
+    if (blocked_ > 0 && send_window_ <= 0 && more < kWindowStepMin) OnNuisance(8);
     return;
   }
   Stream* const stream = streams_.Find(frame.stream);
@@ -440,20 +448,9 @@ void Http2Session::Tick(MonotonicTime now) {
   if (partial_since_ns_ != 0 && since(partial_since_ns_) > limits_->request_max) {
     return Fail(ErrorCode::kProtocolError, "a frame that did not come to its end", WireError::kSlow);
   }
-  // Numbers first: what is answered is gone.
-  if (streams_.size() > 0) {
-    for (const uint32_t id : streams_.Ids()) {
-      Stream* const stream = streams_.Find(id);
-      if (stream == nullptr) continue;
-      const bool unary = stream->grpc == nullptr || stream->grpc->flow == GrpcRoute::Flow::kUnary;
-      if (stream->deadline_ns <= now.ns && !stream->ending) {
-        FinishGrpc(stream, absl::DeadlineExceededError("the caller's deadline has passed"));
-      } else if ((unary || stream->ending) && since(stream->opened_ns) > limits_->request_max) {
-        // Half a request, or an answer that nobody takes.
-        ResetStream(id, stream, ErrorCode::kCancel);
-      }
-      if (finished_) return;
-    }
+  if (streams_.size() > 0 && now.ns >= look_ns_) {
+    TickStreams(now);
+    if (finished_) return;
   }
   if (ping_sent_ns_ != 0) {
     if (since(ping_sent_ns_) > limits_->ping_patience)
@@ -468,6 +465,33 @@ void Http2Session::Tick(MonotonicTime now) {
   if (drain_ == DrainStep::kAnnounced && since(drain_since_ns_) > absl::Seconds(1)) {
     EndDrain();
   }
+}
+
+void Http2Session::TickStreams(MonotonicTime now) {
+  look_ns_ = now.ns + absl::ToInt64Nanoseconds(kLookEvery);
+  // Numbers first: what is answered is gone.
+  for (const uint32_t id : streams_.Ids()) {
+    Stream* const stream = streams_.Find(id);
+    if (stream == nullptr) continue;
+    if (stream->deadline_ns <= now.ns && !stream->ending) {
+      FinishGrpc(stream, absl::DeadlineExceededError("the caller's deadline has passed"));
+    } else if (IsOverdue(*stream, now)) {
+      ResetStream(id, stream, ErrorCode::kCancel);
+    } else if (!stream->ending) {
+      look_ns_ = std::min(look_ns_, stream->deadline_ns);
+    }
+    if (finished_) return;
+  }
+}
+
+bool Http2Session::IsOverdue(const Stream& stream, MonotonicTime now) const {
+  const auto over = [&](int64_t since) { return absl::Nanoseconds(now.ns - since) > limits_->request_max; };
+  const bool unary = stream.grpc == nullptr || stream.grpc->flow == GrpcRoute::Flow::kUnary;
+  const bool unasked = !unary && stream.grpc->flow == GrpcRoute::Flow::kWatch && !stream.watching;
+  // Half a request, or the last of an answer that nobody takes.
+  if (unary || unasked || stream.ending) return over(stream.opened_ns);
+  // Of a call that goes on: answers of which none is taken, or half a message.
+  return stream.unsent_bytes() > 0 ? over(stream.taken_ns) : !stream.body.empty() && over(stream.part_since_ns);
 }
 
 void Http2Session::Drain(MonotonicTime now) {

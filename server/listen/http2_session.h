@@ -66,6 +66,10 @@ class Http2Session final : public Session, private AnswerSink {
   // The same, counted as what the code stands for, or as `error`.
   void Fail(ErrorCode code, absl::string_view what);
   void Fail(ErrorCode code, absl::string_view what, WireError error);
+  // Looks at every stream: ends those whose time is over.
+  void TickStreams(MonotonicTime now);
+  // Whether the peer lets a stream wait for longer than it may, at `now`.
+  bool IsOverdue(const Stream& stream, MonotonicTime now) const;
   // RST_STREAM, counted likewise; `stream` may be null where it is not open.
   void ResetStream(uint32_t id, Stream* stream, ErrorCode code);
   void ResetStream(uint32_t id, Stream* stream, ErrorCode code, WireError error);
@@ -173,7 +177,8 @@ class Http2Session final : public Session, private AnswerSink {
 
   int nuisance_ = 0;
   int64_t nuisance_since_ns_ = 0;
-  int deadlines_ = 0;  // streams that have one
+  int deadlines_ = 0;    // streams that have one
+  int64_t look_ns_ = 0;  // when Tick is to look at the streams again
   int watchers_ = 0;
   int long_calls_ = 0;  // that are counted as streams: they go on for longer than one question
   int blocked_ = 0;     // streams with unsent DATA

@@ -36,6 +36,7 @@ struct Stream {
   int64_t received = 0;         // bytes of DATA, without padding
   int64_t deadline_ns = kNoDeadline;
   int64_t opened_ns = 0;
+  int64_t part_since_ns = 0;  // of a call of many messages: since then the front of `body` is to become one
   bool remote_closed = false;
   std::string body;  // what came and is not dealt with yet
   std::string trace_parent;
@@ -46,6 +47,7 @@ struct Stream {
   bool headers_sent = false;
   std::string unsent;  // DATA that the peer's windows do not let through yet
   size_t unsent_at = 0;
+  int64_t taken_ns = 0;     // when the peer last let some of it through, or it began to wait
   bool ending = false;      // once `unsent` is out
   bool ends_bare = false;   // without trailers: plain HTTP
   absl::Status end_status;  // for the trailers

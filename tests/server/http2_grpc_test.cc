@@ -338,6 +338,96 @@ TEST_F(Http2GrpcTest, CutsHalfARequestAndHalfAFrame) {
   EXPECT_TRUE(peer_.session().finished());
 }
 
+TEST_F(Http2GrpcTest, CutsHalfAMessageOfAStreamHoweverItTrickles) {
+  peer_.Send(Headers(1, "/t.T/Stream") + Data(1, Message("whole") + Message("half").substr(0, 2)));
+  peer_.Send(Headers(3, "/t.T/Stream") + Data(3, Message("whole")));
+  EXPECT_FALSE(Has(peer_.Advance(absl::Seconds(29)), FrameType::kRstStream));
+  peer_.Send(Data(1, std::string(1, '\0')));
+  const std::vector<Frame> frames = peer_.Advance(absl::Seconds(2));
+  EXPECT_EQ(First(frames, FrameType::kRstStream, 1).code(), ErrorCode::kCancel);
+  EXPECT_FALSE(Has(frames, FrameType::kRstStream, 3)) << "it owes nothing";
+  EXPECT_EQ(First(peer_.Send(Data(3, Message("more"))), FrameType::kData, 3).payload, Message("more"));
+}
+
+TEST_F(Http2GrpcTest, CutsAWatchThatDoesNotSayWhatFor) {
+  peer_.Send(Headers(1, "/t.T/Watch") + Headers(3, "/t.T/Watch") + Data(3, Message("this"), true));
+  const std::vector<Frame> frames = peer_.Advance(absl::Seconds(31));
+  EXPECT_EQ(First(frames, FrameType::kRstStream, 1).code(), ErrorCode::kCancel);
+  EXPECT_FALSE(Has(frames, FrameType::kRstStream, 3));
+}
+
+TEST(Http2SlowTest, CutsAStreamOfWhichNoAnswerIsTaken) {
+  EchoRoutes routes;
+  Http2Peer peer(&routes.router);
+  peer.Greet(Setting(4, 3));  // a window of three bytes
+  const std::string stream = Block(GrpcFields("/t.T/Stream"));
+  for (const uint32_t id : {1, 3}) {
+    peer.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, id, stream) +
+              FrameBytes(FrameType::kData, 0, id, Message("size:70000")));
+    // The next message cannot come to its end while the answers before it wait.
+    peer.Send(FrameBytes(FrameType::kData, 0, id, Message("next").substr(0, 6)));
+  }
+  EXPECT_FALSE(Has(peer.Advance(absl::Seconds(20)), FrameType::kRstStream));
+  peer.Send(FrameBytes(FrameType::kWindowUpdate, 0, 3, Number(5)));
+  std::vector<Frame> frames = peer.Advance(absl::Seconds(11));
+  EXPECT_EQ(First(frames, FrameType::kRstStream, 1).code(), ErrorCode::kCancel);
+  EXPECT_FALSE(Has(frames, FrameType::kRstStream, 3)) << "it took some";
+  EXPECT_FALSE(Has(peer.Advance(absl::Seconds(15)), FrameType::kRstStream));
+  peer.Send(FrameBytes(FrameType::kWindowUpdate, 0, 0, Number(100'000)));
+  peer.Send(FrameBytes(FrameType::kWindowUpdate, 0, 3, Number(100'000)));
+  EXPECT_FALSE(Has(peer.Advance(absl::Seconds(20)), FrameType::kRstStream)) << "its time begins when it can send again";
+  frames = peer.Send(FrameBytes(FrameType::kData, 0, 3, Message("next").substr(6)));
+  EXPECT_EQ(First(frames, FrameType::kData, 3).payload, Message("next"));
+}
+
+TEST(Http2SlowTest, ServesAStreamThatIsAlwaysALittleBehind) {
+  EchoRoutes routes;
+  SessionLimits limits;
+  limits.buffered_bytes_max = 100'000;
+  Http2Peer peer(&routes.router, limits);
+  peer.Greet(Setting(4, 0));
+  peer.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, 1, Block(GrpcFields("/t.T/Stream"))) +
+            FrameBytes(FrameType::kWindowUpdate, 0, 0, Number(1 << 30)));
+  size_t received = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const uint32_t room = i == 0 ? 1000 : 1005;  // five bytes wait from the first answer on
+    for (const Frame& frame : peer.Send(FrameBytes(FrameType::kData, 0, 1, Message("size:1000")) +
+                                        FrameBytes(FrameType::kWindowUpdate, 0, 1, Number(room)))) {
+      ASSERT_NE(frame.type(), FrameType::kRstStream) << i;
+      if (frame.type() == FrameType::kData) received += frame.payload.size();
+    }
+  }
+  EXPECT_EQ(received, 1000u * 1005 - 5);
+}
+
+TEST_F(Http2GrpcTest, EndsAFloodOfSettingsByHowManyTheyAre) {
+  // What one of them costs grows with the streams that are open.
+  std::string many;
+  for (int i = 0; i < 2700; ++i) many += Setting(4, 65'535);
+  int frames = 0;
+  while (!peer_.session().finished() && frames < 1000) {
+    peer_.Send(FrameBytes(FrameType::kSettings, 0, 0, many));
+    ++frames;
+  }
+  EXPECT_LE(frames, 4);
+}
+
+TEST_F(Http2GrpcTest, EndsAFloodOfTinyStepsOfTheWindow) {
+  for (uint32_t stream = 1; stream < 21; stream += 2) peer_.Send(peer_.Call(stream, "/t.T/Unary", "size:60000"));
+  // Nine wait. Steps that let something through are no flood.
+  for (int i = 0; i < 100; ++i) {
+    peer_.Send(FrameBytes(FrameType::kWindowUpdate, 0, 0, Number(2048)));
+    EXPECT_FALSE(peer_.session().finished());
+  }
+  std::vector<Frame> frames;
+  int steps = 0;
+  for (; steps < 20'000 && !peer_.session().finished(); ++steps) {
+    frames = peer_.Send(FrameBytes(FrameType::kWindowUpdate, 0, 0, Number(1)));
+  }
+  EXPECT_EQ(First(frames, FrameType::kGoAway).code(), ErrorCode::kEnhanceYourCalm);
+  EXPECT_LT(steps, 2000);
+}
+
 TEST_F(Http2GrpcTest, EndsFloodsThatAskForNothing) {
   const std::pair<const char*, std::string> floods[] = {
       {"PING", FrameBytes(FrameType::kPing, 0, 0, "12345678")},
