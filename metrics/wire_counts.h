@@ -27,8 +27,9 @@ enum class WireError : uint8_t {
   kSlow,         // a peer that does not read, or does not finish what it began
   kReset,        // the peer gave up a stream
   kNoRoom,       // all connections together hold as much as they may
+  kTls,          // a handshake that failed: no certificate, or none that is trusted
 };
-inline constexpr int kWireErrorCount = 9;
+inline constexpr int kWireErrorCount = 10;
 absl::string_view Name(WireError value);
 
 // One thread counts, which owns the cache lines; any other may read. Wait-free.

@@ -19,7 +19,7 @@ absl::string_view Name(WireProtocol value) {
 
 absl::string_view Name(WireError value) {
   constexpr absl::string_view kNames[kWireErrorCount] = {"preface",  "frame", "headers", "flow_control", "too_large",
-                                                         "too_many", "slow",  "reset",   "no_room"};
+                                                         "too_many", "slow",  "reset",   "no_room",      "tls"};
   return kNames[IndexOf(value, kWireErrorCount)];
 }
 

@@ -1,29 +1,17 @@
 #include "server/access_source.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "absl/strings/str_cat.h"
+#include "server/file_stamp.h"
 
 namespace sluice {
-namespace {
-
-// Changes with every write and every replacement. ctime too: a copy can carry its mtime with it.
-std::string StampOf(const std::string& path) {
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0) return "none";
-  return absl::StrCat(info.st_dev, ":", info.st_ino, ":", info.st_size, ":", info.st_mtim.tv_sec, ".",
-                      info.st_mtim.tv_nsec, ":", info.st_ctim.tv_sec, ".", info.st_ctim.tv_nsec);
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<AccessSource>> AccessSource::Open(const std::string& path) {
   if (path.empty()) {
     return std::unique_ptr<AccessSource>(new AccessSource("", "", Access::OwnUserAlone(geteuid())));
   }
   // The stamp first: a change meanwhile is seen by the next Refresh.
-  std::string stamp = StampOf(path);
+  std::string stamp = FileStamp(path);
   absl::StatusOr<std::shared_ptr<const Access>> access = Access::Load(path);
   if (!access.ok()) return access.status();
   return std::unique_ptr<AccessSource>(new AccessSource(path, std::move(stamp), *std::move(access)));
@@ -36,7 +24,7 @@ std::shared_ptr<const Access> AccessSource::Current() const {
 
 absl::StatusOr<AccessSource::Change> AccessSource::Refresh() {
   if (path_.empty()) return Change::kNone;
-  std::string stamp = StampOf(path_);
+  std::string stamp = FileStamp(path_);
   {
     absl::MutexLock lock(&mutex_);
     if (stamp == stamp_) return Change::kNone;

@@ -20,7 +20,6 @@
 #include "server/listen/check_calls.h"
 #include "server/listen/grpc_listener.h"
 #include "server/listen/grpc_status.h"
-#include "server/listen/tls.h"
 
 namespace sluice {
 namespace internal {
@@ -255,12 +254,10 @@ absl::StatusOr<std::unique_ptr<CheckServer>> CheckServer::Start(const Options& o
     impl->workers.push_back(std::make_unique<internal::Worker>(&impl->service, &impl->others, checker, router,
                                                                builder.AddCompletionQueue()));
   }
-  const absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = CredentialsBy(options.tls);
   absl::StatusOr<GrpcListener> listener =
-      credentials.ok() ? StartListener({options.address, options.rights, options.make_folder,
-                                        internal::kReceiveBytesMax, options.inherited, *credentials},
-                                       &builder)
-                       : credentials.status();
+      StartListener({options.address, options.rights, options.make_folder, internal::kReceiveBytesMax,
+                     options.inherited, /*credentials=*/nullptr},
+                    &builder);
   if (!listener.ok()) {
     for (auto& worker : impl->workers) worker->Stop();
     return listener.status();

@@ -1,4 +1,4 @@
-// The data path over gRPC C++, also by mutual TLS: one completion queue and one thread each, with call objects and
+// The data path over gRPC C++: one completion queue and one thread each, with call objects and
 // messages that are used again and again. 7 us of server CPU a call is the best that gRPC C++ gives, and this shape is
 // how (DESIGN.md).
 #ifndef SLUICE_SERVER_LISTEN_CHECK_SERVER_H_
@@ -15,7 +15,6 @@
 #include "server/listen/checker.h"
 #include "server/listen/inherited_sockets.h"
 #include "server/listen/router.h"
-#include "server/listen/tls_files.h"
 
 namespace sluice {
 
@@ -27,7 +26,6 @@ class CheckServer {
     bool make_folder = false;                   // of a Unix socket, where it is missing
     int threads = 0;                            // 0 = one a core
     absl::optional<InheritedSocket> inherited;  // takes the place of the three above `threads`
-    TlsFiles tls;                               // of TCP; without a certificate the listener is plain
     size_t memory_bytes_max = 0;                // of all its connections together, as gRPC counts; 0 = no bound
   };
 

@@ -23,11 +23,14 @@ constexpr absl::Duration kUnsentPatience = absl::Seconds(30);
 constexpr size_t kKeptBytesMax = size_t{32} << 10;
 // What is read at once at most while there is no room for more: over Session::kUnreadBytesMax.
 constexpr size_t kShortScratchBytes = size_t{64} << 10;
+static_assert(kShortScratchBytes >= Session::kUnreadBytesMax + TlsStream::kRecordBytes);
 // Of what was read in one go, so much is worked on, and the answers sent, before the rest: some thirty checks. Whoever
 // has many calls under way reads those answers and asks on meanwhile, where else caller and node would wait for each
 // other in turn: 64 calls on one connection come to 1.8 times as many a second, at 0.85 of the CPU for want of sleeping
 // and waking. docs/decisions/2026-11-27-answers-in-pieces.md
 constexpr size_t kPieceBytes = size_t{4} << 10;
+// Whoever connects by TLS has so long to show who it is.
+constexpr absl::Duration kHandshakeMax = absl::Seconds(10);
 // How long, and how much, a peer may still send after the end was told.
 constexpr absl::Duration kLingerMax = absl::Seconds(2);
 constexpr size_t kDiscardedMax = size_t{4} << 20;
@@ -43,8 +46,9 @@ bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == E
 }  // namespace
 
 AcceptedConnection::AcceptedConnection(int fd, const Router* router, const SessionLimits* limits, BufferBudget* buffers,
-                                       WireCounts* counts, MonotonicTime now, std::unique_ptr<Session> session)
-    : fd_(fd), router_(router), limits_(limits), counts_(counts), share_(buffers), since_(now) {
+                                       WireCounts* counts, MonotonicTime now, std::unique_ptr<Session> session,
+                                       std::unique_ptr<TlsStream> tls)
+    : fd_(fd), router_(router), limits_(limits), counts_(counts), share_(buffers), tls_(std::move(tls)), since_(now) {
   if (session != nullptr) Begin(std::move(session));
 }
 
@@ -73,8 +77,27 @@ void AcceptedConnection::Recognise(absl::string_view front, MonotonicTime now) {
   if (draining_) session_->Drain(now);
 }
 
+bool AcceptedConnection::Handshake() {
+  if (tls_->Handshake()) return true;
+  // Not who looks whether somebody listens.
+  if (tls_->received_bytes() > 0) counts_->OnError(WireProtocol::kHttp2, WireError::kTls);
+  return false;
+}
+
+ssize_t AcceptedConnection::Read(absl::Span<char> into) {
+  return tls_ != nullptr ? tls_->Read(into) : recv(fd_, into.data(), into.size(), 0);
+}
+
+ssize_t AcceptedConnection::Write(absl::string_view bytes) {
+  return tls_ != nullptr ? tls_->Write(bytes) : send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+}
+
 bool AcceptedConnection::OnReadable(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now) {
   if (lingering_) return Discard(scratch);
+  if (handshaking()) {
+    if (!Handshake()) return false;
+    if (handshaking()) return true;
+  }
   if (peer_done_) return Account(Send(now));
   active_ = true;
   // Less at once means fewer answers that nobody may take.
@@ -82,11 +105,15 @@ bool AcceptedConnection::OnReadable(absl::Span<char> scratch, MonotonicTime arri
   const size_t before = unread_.size();
   if (before > 0) memcpy(scratch.data(), unread_.data(), before);
   const MonotonicTime read_at = CoarseNow();
-  const ssize_t got = recv(fd_, scratch.data() + before, scratch.size() - before, 0);
+  const uint64_t received_before = tls_ != nullptr ? tls_->received_bytes() : 0;
+  const ssize_t got = Read(scratch.subspan(before));
   if (got < 0) return WouldBlock();
   SetArrivedSince(waiting_.since(arrived_since));
   const size_t room = scratch.size() - before - static_cast<size_t>(got);
-  waiting_.OnRead(static_cast<size_t>(got), room > 0 ? 0 : BytesLeft(fd_), arrived_since, read_at);
+  const bool read_all = room >= (tls_ != nullptr ? TlsStream::kRecordBytes : 1);
+  const size_t off_socket =
+      tls_ != nullptr ? static_cast<size_t>(tls_->received_bytes() - received_before) : static_cast<size_t>(got);
+  waiting_.OnRead(off_socket, read_all ? 0 : BytesLeft(fd_), arrived_since, read_at);
   if (got == 0) {  // the peer sends nothing more, and may still take what it asked for
     peer_done_ = true;
     return Account(Send(now));
@@ -98,6 +125,8 @@ bool AcceptedConnection::OnReadable(absl::Span<char> scratch, MonotonicTime arri
   if (session_ != nullptr && !Hand(scratch.subspan(0, size), now, &taken)) return false;
   if (size - taken > Session::kUnreadBytesMax) return false;  // a session never lets it come to this
   if (taken < size || before > 0) unread_.assign(scratch.data() + taken, size - taken);
+  // The end came with the last bytes, and the socket says nothing of it any more.
+  if (tls_ != nullptr && tls_->peer_ended()) peer_done_ = true;
   return Account(Send(now));
 }
 
@@ -140,7 +169,7 @@ bool AcceptedConnection::Send(MonotonicTime now) {
   if (session_ == nullptr || lingering_) return !peer_done_;
   std::string& out = session_->out();
   while (sent_ < out.size()) {
-    const ssize_t took = send(fd_, out.data() + sent_, out.size() - sent_, MSG_NOSIGNAL);
+    const ssize_t took = Write(absl::string_view(out).substr(sent_));
     if (took < 0) {
       if (errno == EINTR) continue;
       if (!WouldBlock()) return false;
@@ -160,8 +189,9 @@ bool AcceptedConnection::Send(MonotonicTime now) {
     out.clear();
   }
   sent_ = 0;
+  if (!peer_done_ && !session_->finished()) return true;
+  if (tls_ != nullptr) tls_->SayEnd();
   if (peer_done_) return false;
-  if (!session_->finished()) return true;
   // close() with bytes unread would reset the connection, and could take the last answer with it.
   if (shutdown(fd_, SHUT_WR) != 0) return false;
   lingering_ = true;
@@ -172,7 +202,10 @@ bool AcceptedConnection::Send(MonotonicTime now) {
 bool AcceptedConnection::Tick(MonotonicTime now) {
   if (lingering_) return Between(since_, now) <= kLingerMax;
   if (session_ == nullptr) {
-    if (Between(since_, now) <= limits_->request_max) return true;
+    if (Between(since_, now) <=
+        (handshaking() ? std::min(kHandshakeMax, limits_->request_max) : limits_->request_max)) {
+      return true;
+    }
     counts_->OnError(WireProtocol::kHttp1, WireError::kSlow);  // it said nothing that is HTTP/2
     return false;
   }
@@ -206,8 +239,8 @@ bool AcceptedConnection::Drain(MonotonicTime now) {
 
 uint32_t AcceptedConnection::wanted_events() const {
   const size_t unsent = lingering_ ? 0 : unsent_bytes();
-  const bool takes_more = unsent == 0 || (unsent <= kUnsentBytesMax && !share_.exhausted());
-  return (unsent > 0 ? uint32_t{EPOLLOUT} : 0) | (takes_more && !peer_done_ ? uint32_t{EPOLLIN} : 0);
+  const bool takes_more = !peer_done_ && (unsent == 0 || (unsent <= kUnsentBytesMax && !share_.exhausted()));
+  return (unsent > 0 || read_wants_room() ? uint32_t{EPOLLOUT} : 0) | (takes_more ? uint32_t{EPOLLIN} : 0);
 }
 
 }  // namespace sluice

@@ -10,6 +10,7 @@
 #include "server/listen/buffer_budget.h"
 #include "server/listen/router.h"
 #include "server/listen/session.h"
+#include "server/listen/tls_stream.h"
 #include "server/listen/waiting.h"
 
 namespace sluice {
@@ -19,9 +20,10 @@ class AcceptedConnection {
  public:
   // Owns `fd`, which does not block. All must outlive the connection; `counts` are those of its thread; `buffers`
   // bounds what it holds together with others, null = nothing does. With `session` that is what is spoken, whatever the
-  // first bytes say.
+  // first bytes say; with `tls`, which is of `fd`, inside of it.
   AcceptedConnection(int fd, const Router* router, const SessionLimits* limits, BufferBudget* buffers,
-                     WireCounts* counts, MonotonicTime now, std::unique_ptr<Session> session = nullptr);
+                     WireCounts* counts, MonotonicTime now, std::unique_ptr<Session> session = nullptr,
+                     std::unique_ptr<TlsStream> tls = nullptr);
   ~AcceptedConnection();
   AcceptedConnection(const AcceptedConnection&) = delete;
   AcceptedConnection& operator=(const AcceptedConnection&) = delete;
@@ -38,6 +40,12 @@ class AcceptedConnection {
 
   // What is to be waited for: a set of EPOLLIN and EPOLLOUT.
   uint32_t wanted_events() const;
+  // OnReadable is to be called when the socket has room, too.
+  bool read_wants_room() const { return tls_ != nullptr && tls_->read_wants_room() && !peer_done_ && !lingering_; }
+  // Of TLS, and the peer has not shown yet that it may ask.
+  bool handshaking() const { return tls_ != nullptr && !tls_->established(); }
+  // It has shown who it is: by a certificate.
+  bool is_known() const { return tls_ != nullptr && tls_->established(); }
   bool has_deadlines() const { return session_ != nullptr && session_->has_deadlines(); }
   int fd() const { return fd_; }
   // Of the driver: what it waits for now, and whether it is done with this one.
@@ -57,6 +65,10 @@ class AcceptedConnection {
   bool Account(bool goes_on);
   size_t unsent_bytes() const { return session_ == nullptr ? 0 : session_->out().size() - sent_; }
   void Begin(std::unique_ptr<Session> session);
+  bool Handshake();
+  // As recv(2) and send(2).
+  ssize_t Read(absl::Span<char> into);
+  ssize_t Write(absl::string_view bytes);
   // Sends what can be sent, and ends what is finished.
   bool Send(MonotonicTime now);
 
@@ -66,6 +78,7 @@ class AcceptedConnection {
   WireCounts* const counts_;
   BufferShare share_;
   std::unique_ptr<Session> session_;
+  const std::unique_ptr<TlsStream> tls_;  // null = in the clear
   SocketWaiting waiting_;
   std::string unread_;   // the front of what did not come whole
   size_t sent_ = 0;      // of session_->out()

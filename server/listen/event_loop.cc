@@ -28,7 +28,8 @@ MonotonicTime MonotonicNow() {
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* router, const SessionLimits* limits,
                                                              const SessionMaker* make_session, BufferBudget* buffers,
-                                                             WireCounts* counts) {
+                                                             WireCounts* counts, const TlsSource* tls,
+                                                             size_t newcomers_max) {
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return absl::ErrnoToStatus(errno, "epoll_create1");
   const int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -37,13 +38,15 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* route
     close(epoll);
     return absl::ErrnoToStatus(error, "eventfd");
   }
-  auto loop = std::unique_ptr<EventLoop>(new EventLoop(epoll, wake, router, limits, make_session, buffers, counts));
+  auto loop = std::unique_ptr<EventLoop>(
+      new EventLoop(epoll, wake, router, limits, make_session, buffers, counts, tls, newcomers_max));
   if (absl::Status status = loop->Watch(wake, nullptr); !status.ok()) return status;
   return loop;
 }
 
 EventLoop::EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits,
-                     const SessionMaker* make_session, BufferBudget* buffers, WireCounts* counts)
+                     const SessionMaker* make_session, BufferBudget* buffers, WireCounts* counts, const TlsSource* tls,
+                     size_t newcomers_max)
     : epoll_(epoll),
       wake_(wake),
       router_(router),
@@ -51,6 +54,8 @@ EventLoop::EventLoop(int epoll, int wake, const Router* router, const SessionLim
       make_session_(make_session),
       buffers_(buffers),
       counts_(counts),
+      tls_(tls),
+      newcomers_max_(newcomers_max),
       scratch_(AcceptedConnection::kScratchBytes) {}
 
 EventLoop::~EventLoop() {
@@ -145,7 +150,7 @@ void EventLoop::Run() {
         bool goes_on = true;
         // An error is met by the read or the write.
         if ((events[i].events & EPOLLOUT) != 0) goes_on = connection->OnWritable(now);
-        if (goes_on && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+        if (goes_on && ((events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 || connection->read_wants_room())) {
           goes_on = connection->OnReadable(absl::MakeSpan(scratch_), waiting.since(), now);
         }
         fine_ |= connection->has_deadlines();
@@ -199,7 +204,17 @@ void EventLoop::TakeTasks(MonotonicTime now) {
 void EventLoop::Serve(int fd, MonotonicTime now) {
   std::unique_ptr<Session> session;
   if (*make_session_) session = (*make_session_)(now);
-  auto owned = std::make_unique<AcceptedConnection>(fd, router_, limits_, buffers_, counts_, now, std::move(session));
+  std::unique_ptr<TlsStream> tls;
+  if (tls_ != nullptr) {
+    tls = tls_->Accept(fd);
+    if (tls == nullptr) {
+      connections_count_.fetch_sub(1, std::memory_order_relaxed);
+      close(fd);
+      return;
+    }
+  }
+  auto owned = std::make_unique<AcceptedConnection>(fd, router_, limits_, buffers_, counts_, now, std::move(session),
+                                                    std::move(tls));
   AcceptedConnection* const connection = owned.get();
   connection->events = connection->wanted_events();
   epoll_event event = {};
@@ -211,10 +226,24 @@ void EventLoop::Serve(int fd, MonotonicTime now) {
   }
   if (connections_.empty()) ticked_ = now;
   connections_.emplace(connection, std::move(owned));
+  if (newcomers_max_ == 0) return;
+  if (newcomers_.size() >= newcomers_max_) CutOldestNewcomer();
+  newcomers_.push_back(connection);
+}
+
+void EventLoop::CutOldestNewcomer() {
+  newcomers_.erase(std::remove_if(newcomers_.begin(), newcomers_.end(),
+                                  [](const AcceptedConnection* each) { return each->is_known(); }),
+                   newcomers_.end());
+  if (newcomers_.size() < newcomers_max_) return;
+  // Not the one that comes: an honest caller is done in a moment, and who came before it is not.
+  counts_->OnError(tls_ != nullptr ? WireProtocol::kHttp2 : WireProtocol::kHttp1, WireError::kTooMany);
+  Settle(newcomers_.front(), /*goes_on=*/false);
 }
 
 void EventLoop::Settle(AcceptedConnection* connection, bool goes_on) {
   if (!goes_on) {
+    newcomers_.erase(std::remove(newcomers_.begin(), newcomers_.end(), connection), newcomers_.end());
     const auto found = connections_.find(connection);
     connection->gone = true;
     dead_.push_back(std::move(found->second));

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "server/listen/connection.h"
+#include "server/listen/tls_source.h"
 
 namespace sluice {
 
@@ -23,10 +24,13 @@ MonotonicTime MonotonicNow();
 class EventLoop {
  public:
   // All must outlive the loop. With an empty maker connections speak HTTP. `buffers`: null = no bound. `counts`: of
-  // this loop's thread alone. RESOURCE_EXHAUSTED where the process may open no more files.
+  // this loop's thread alone. `tls`: null = connections speak in the clear. `newcomers_max`: as the listener's.
+  // RESOURCE_EXHAUSTED where the process may
+  // open no more files.
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create(const Router* router, const SessionLimits* limits,
                                                            const SessionMaker* make_session, BufferBudget* buffers,
-                                                           WireCounts* counts);
+                                                           WireCounts* counts, const TlsSource* tls = nullptr,
+                                                           size_t newcomers_max = 0);
   ~EventLoop();  // cuts what is open
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -47,7 +51,7 @@ class EventLoop {
 
  private:
   EventLoop(int epoll, int wake, const Router* router, const SessionLimits* limits, const SessionMaker* make_session,
-            BufferBudget* buffers, WireCounts* counts);
+            BufferBudget* buffers, WireCounts* counts, const TlsSource* tls, size_t newcomers_max);
 
   struct Tasks {
     std::vector<int> adopted;
@@ -60,6 +64,8 @@ class EventLoop {
   void TakeTasks(MonotonicTime now) ABSL_LOCKS_EXCLUDED(mutex_);
   void Wake();
   void Serve(int fd, MonotonicTime now);
+  // Makes room for one more that has not shown who it is.
+  void CutOldestNewcomer();
   // Waits for what the connection wants now; or destroys it.
   void Settle(AcceptedConnection* connection, bool goes_on);
   void TickAll(MonotonicTime now);
@@ -72,6 +78,8 @@ class EventLoop {
   const SessionMaker* const make_session_;
   BufferBudget* const buffers_;
   WireCounts* const counts_;
+  const TlsSource* const tls_;
+  const size_t newcomers_max_;
   int watched_ = -1;
   std::function<void()> on_readable_;
   std::thread thread_;
@@ -82,6 +90,8 @@ class EventLoop {
 
   // Of the loop's thread.
   absl::flat_hash_map<AcceptedConnection*, std::unique_ptr<AcceptedConnection>> connections_;
+  // Where they have a bound: those that have not shown who they are, oldest first; and some that have since.
+  std::vector<AcceptedConnection*> newcomers_;
   // Destroyed in the middle of a batch of events, of which another may be meant for it.
   std::vector<std::unique_ptr<AcceptedConnection>> dead_;
   std::vector<char> scratch_;

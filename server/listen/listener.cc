@@ -173,8 +173,9 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   for (int i = 0; i < threads; ++i) {
     impl->counts.push_back((options.metrics != nullptr ? options.metrics : &impl->own_metrics)->AddThread());
-    absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create(
-        router, &impl->options.limits, &impl->options.make_session, options.buffers, impl->counts.back());
+    absl::StatusOr<std::unique_ptr<EventLoop>> loop =
+        EventLoop::Create(router, &impl->options.limits, &impl->options.make_session, options.buffers,
+                          impl->counts.back(), options.tls, options.newcomers_max);
     if (!loop.ok()) return loop.status();
     impl->loops.push_back(*std::move(loop));
   }

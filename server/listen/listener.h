@@ -18,6 +18,7 @@
 
 namespace sluice {
 
+class TlsSource;
 class WireMetrics;
 
 class Listener {
@@ -28,11 +29,15 @@ class Listener {
     bool make_folder = false;              // of a Unix socket, where it is missing
     int threads = 0;                       // 0 = one a core
     int connections_max = 16384;           // a further one is closed at once
+    // Connections of a thread whose callers have not shown who they are: by TLS; without it none has. One more, and the
+    // oldest is cut. 0 = no such bound.
+    size_t newcomers_max = 0;
     SessionLimits limits;
     BufferBudget* buffers =
         nullptr;  // what all connections may hold together; must outlive the listener; null = no bound
     absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `rights` and `make_folder`
     WireMetrics* metrics = nullptr;             // what is told of the wire; must outlive the listener
+    const TlsSource* tls = nullptr;             // of a listener that speaks TLS; must outlive it
     SessionMaker make_session;                  // of a listener that speaks something else than HTTP; empty = HTTP
   };
 

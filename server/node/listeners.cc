@@ -12,6 +12,9 @@
 namespace sluice {
 namespace {
 
+// Of a thread, at once: strangers, each of whom can make OpenSSL hold 200 kB.
+constexpr size_t kHandshakesMax = 256;
+
 SessionLimits LimitsOf(const Config& config) {
   SessionLimits limits;
   if (config.overload_after > absl::ZeroDuration()) limits.wait_max = config.overload_after;
@@ -31,7 +34,7 @@ absl::Status Node::Listen() {
   if (absl::Status status = config_.listen_check_by_grpc ? StartCheckServer() : StartListener(); !status.ok()) {
     return Named("listen.check", status);
   }
-  if (absl::Status status = StartTlsServer(); !status.ok()) return status;
+  if (absl::Status status = StartTlsListener(); !status.ok()) return status;
   if (absl::Status status = StartDoors(); !status.ok()) return status;
   if (absl::Status status = StartAdmin(); !status.ok()) return status;
   return StartHttp();
@@ -49,9 +52,9 @@ absl::Status Node::StartListener() {
                        .metrics = &metrics_.wire()},
                       &router_);
   if (!listener.ok()) return listener.status();
-  listener_ = *std::move(listener);
+  listeners_.push_back(*std::move(listener));
   logger_.Info("listening", {{"for", "checks"},
-                             {"address", FormatListenAddress(listener_->address())},
+                             {"address", FormatListenAddress(listeners_.back()->address())},
                              {"inherited", surroundings_->sockets.check.has_value()},
                              {"engine", "own"}});
   return absl::OkStatus();
@@ -75,18 +78,24 @@ absl::Status Node::StartCheckServer() {
   return absl::OkStatus();
 }
 
-absl::Status Node::StartTlsServer() {
+absl::Status Node::StartTlsListener() {
   if (!config_.listen_check_tls) return absl::OkStatus();
-  absl::StatusOr<std::unique_ptr<CheckServer>> server =
-      CheckServer::Start({.address = *config_.listen_check_tls,
-                          .threads = static_cast<int>(config_.threads),
-                          .tls = {config_.check_tls_certificate, config_.check_tls_key, config_.check_tls_client_ca},
-                          .memory_bytes_max = config_.listen_buffered_bytes_max},
-                         checker_.get(), &router_);
-  if (!server.ok()) return Named("listen.check_tls", server.status());
-  tls_server_ = *std::move(server);
+  absl::StatusOr<std::unique_ptr<TlsSource>> tls =
+      TlsSource::Open({config_.check_tls_certificate, config_.check_tls_key, config_.check_tls_client_ca});
+  if (!tls.ok()) return Named("check_tls", tls.status());
+  tls_ = *std::move(tls);
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start({.address = *config_.listen_check_tls,
+                                                                        .threads = static_cast<int>(config_.threads),
+                                                                        .newcomers_max = kHandshakesMax,
+                                                                        .limits = LimitsOf(config_),
+                                                                        .buffers = &buffers_,
+                                                                        .metrics = &metrics_.wire(),
+                                                                        .tls = tls_.get()},
+                                                                       &router_);
+  if (!listener.ok()) return Named("listen.check_tls", listener.status());
+  listeners_.push_back(*std::move(listener));
   logger_.Info("listening",
-               {{"for", "checks by mutual TLS"}, {"address", FormatListenAddress(tls_server_->address())}});
+               {{"for", "checks by mutual TLS"}, {"address", FormatListenAddress(listeners_.back()->address())}});
   return absl::OkStatus();
 }
 
@@ -95,7 +104,7 @@ absl::Status Node::StartDoors() {
     absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start(options, &router_);
     if (!listener.ok()) return Named(key, listener.status());
     logger_.Info("listening", {{"for", what}, {"address", FormatListenAddress((*listener)->address())}});
-    door_listeners_.push_back(*std::move(listener));
+    listeners_.push_back(*std::move(listener));
     return absl::OkStatus();
   };
   Listener::Options options;

@@ -132,14 +132,10 @@ void Node::Run(const StopSignals& signals, const CommandLine& command_line) {
   readiness_.Drain();
   Refresh();
   const absl::Time deadline = absl::Now() + config_.drain;
-  if (listener_ != nullptr) listener_->Shutdown(config_.drain);
-  for (const auto& listener : door_listeners_) {
-    listener->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
-  }
-  for (CheckServer* server : {check_server_.get(), tls_server_.get()}) {
-    if (server != nullptr) server->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
-  }
-  admin_server_->Shutdown(std::max(absl::ZeroDuration(), deadline - absl::Now()));
+  const auto grace = [deadline] { return std::max(absl::ZeroDuration(), deadline - absl::Now()); };
+  for (const auto& listener : listeners_) listener->Shutdown(grace());
+  if (check_server_ != nullptr) check_server_->Shutdown(grace());
+  admin_server_->Shutdown(grace());
   usage_ticker.Stop();
   KeepUsage();
   logger_.Info("stopped", {{"revision", store_->revision()}});
@@ -156,10 +152,8 @@ void Node::Refresh() {
   readiness_.SetHasPolicy(has_policy);
   readiness_.SetStale(bounded && PolicyAge() > config_.policy_max_age);
   if (health_.SetServing(readiness_.ready())) {
-    if (listener_ != nullptr) listener_->NotifyWatchers();
-    for (CheckServer* server : {check_server_.get(), tls_server_.get()}) {
-      if (server != nullptr) server->NotifyWatchers();
-    }
+    for (const auto& listener : listeners_) listener->NotifyWatchers();
+    if (check_server_ != nullptr) check_server_->NotifyWatchers();
   }
   // An event may be applied before Listen has come to the next line.
   if (admin_started_.load(std::memory_order_acquire)) admin_server_->SetServing(readiness_.ready());
@@ -190,10 +184,20 @@ void Node::Tick() {
   } else if (*access == AccessSource::Change::kTaken) {
     logger_.Info("access file", {{"path", config_.admin_access}, {"in_force", "as it is now"}});
   }
+  if (tls_ != nullptr) RefreshTls();
   Refresh();
   if (readiness_.Text() != last_state_) surroundings_->manager.Status(readiness_.Text());
   last_state_ = readiness_.Text();
   if (absl::Now() >= census_due_) TakeCensus();
+}
+
+void Node::RefreshTls() {
+  const absl::StatusOr<TlsSource::Change> tls = tls_->Refresh();
+  if (!tls.ok()) {
+    logger_.Error("check_tls", {{"error", tls.status().message()}, {"in_force", "the last good files"}});
+  } else if (*tls == TlsSource::Change::kTaken) {
+    logger_.Info("check_tls", {{"certificate", config_.check_tls_certificate}, {"in_force", "as it is now"}});
+  }
 }
 
 void Node::ProveAlive() {

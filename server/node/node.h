@@ -33,6 +33,7 @@
 #include "server/listen/listener.h"
 #include "server/listen/reflection.h"
 #include "server/listen/router.h"
+#include "server/listen/tls_source.h"
 #include "server/log/logger.h"
 #include "server/readiness.h"
 #include "server/service_manager.h"
@@ -75,7 +76,7 @@ class Node {
   absl::Status Listen();
   absl::Status StartListener();
   absl::Status StartCheckServer();  // the yardstick of the listener, and the fallback
-  absl::Status StartTlsServer();    // beside either, for other machines
+  absl::Status StartTlsListener();  // beside either, for other machines
   absl::Status StartDoors();        // the same as listen.check for gateways that speak TCP alone, and HAProxy's SPOE
   absl::Status StartAdmin();
   absl::Status StartHttp();
@@ -92,6 +93,7 @@ class Node {
   void TakeOver(const StampedEvent& event);
   void KeepUsage();
   void Tick();
+  void RefreshTls();
   // Tells the service manager that this process decides, by deciding. Explain spends nothing and is observed by nobody.
   void ProveAlive();
   // Applies what can change while running, says what cannot. A configuration with a fault changes nothing.
@@ -124,11 +126,10 @@ class Node {
   std::unique_ptr<EnforcementMethods> methods_;
   std::unique_ptr<Doors> doors_;
   const SessionLimits spoe_limits_;
-  BufferBudget buffers_;                // of all listeners of the data path
-  std::unique_ptr<Listener> listener_;  // one of these two
-  std::vector<std::unique_ptr<Listener>> door_listeners_;
-  std::unique_ptr<CheckServer> check_server_;
-  std::unique_ptr<CheckServer> tls_server_;
+  BufferBudget buffers_;            // of all listeners of the data path
+  std::unique_ptr<TlsSource> tls_;  // of listen.check_tls
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unique_ptr<CheckServer> check_server_;  // null, but where gRPC serves listen.check
   std::unique_ptr<AccessSource> access_;
   std::unique_ptr<AdminServer> admin_server_;
   std::atomic<bool> admin_started_{false};

@@ -71,9 +71,9 @@ ROOMS = {
 # Inside server/ only node/ and main.cc know every part. "" is a file directly in server/, other than main.cc. Of the
 # folders that a part may include, "server/" is such a file, "server/log" one of that part.
 SERVER_PARTS = {
-    "listen": Room("enforcement, proto, metrics and what stands directly in server/, log/ included",
+    "listen": Room("enforcement, proto, metrics and what stands directly in server/, log/ included; OpenSSL",
                    ("enforcement", "metrics", "proto", "server/", "server/log"),
-                   (*GRPC, *PROTOBUF, *SYSTEM, "grp.h", "nghttp2/", "pwd.h")),
+                   (*GRPC, *PROTOBUF, *SYSTEM, "grp.h", "nghttp2/", "openssl/", "pwd.h")),
     "doors": Room("enforcement, proto, listen/ and log/: a door only translates",
                   ("enforcement", "proto", "server/", "server/listen", "server/log"),
                   (*GRPC, *PROTOBUF, *SYSTEM, "rapidjson/")),

@@ -1,0 +1,66 @@
+// TLS of one accepted socket, as steps that do not wait: OpenSSL behind the shape of recv(2) and send(2). For
+// connection.cc; tls_source.h makes them.
+#ifndef SLUICE_SERVER_LISTEN_TLS_STREAM_H_
+#define SLUICE_SERVER_LISTEN_TLS_STREAM_H_
+
+#include <openssl/types.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace sluice {
+
+// Of the connection's thread. SIGPIPE has to be ignored in the process: OpenSSL writes by write(2).
+class TlsStream {
+ public:
+  // Owns `ssl`, which is a server's, on a socket that does not block and stays open for longer.
+  explicit TlsStream(SSL* ssl);
+  ~TlsStream();
+  TlsStream(const TlsStream&) = delete;
+  TlsStream& operator=(const TlsStream&) = delete;
+
+  // Goes on with the handshake. False where it failed; the peer was told why.
+  bool Handshake();
+  // Both sides have shown what they must. Before that nothing is read or written.
+  bool established() const { return established_; }
+
+  // As recv(2): all that is there, but for what may not fit; 0 where the peer sends nothing more; -1 with errno: EAGAIN
+  // to wait, EPROTO where nothing more is to be had. Reads whole records, so that none is left behind where epoll does
+  // not see it. REQUIRES: room for kRecordBytes.
+  ssize_t Read(absl::Span<char> into);
+  // As send(2). After EAGAIN the same bytes have to come again, and may be followed by more.
+  ssize_t Write(absl::string_view bytes);
+  // Tells the peer that nothing follows, where its socket has room.
+  void SayEnd();
+
+  // Reading waits for room to write: a handshake, or the answer to a change of keys.
+  bool read_wants_room() const { return read_wants_room_; }
+  // The peer has said that it sends nothing more, maybe behind what was read.
+  bool peer_ended() const { return peer_ended_; }
+  // Off the socket, since the beginning.
+  uint64_t received_bytes() const;
+
+  // The greatest record.
+  static constexpr size_t kRecordBytes = size_t{16} << 10;
+
+ private:
+  // Sets errno for what `result` of a call means, and what reading waits for.
+  ssize_t Fail(int result, bool reading);
+
+  struct Free {
+    void operator()(SSL* ssl) const;
+  };
+  const std::unique_ptr<SSL, Free> ssl_;
+  bool established_ = false;
+  bool read_wants_room_ = false;
+  bool peer_ended_ = false;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_SERVER_LISTEN_TLS_STREAM_H_
