@@ -8,7 +8,6 @@
 
 #include "absl/status/statusor.h"
 #include "server/listen/address.h"
-#include "server/log/logger.h"
 
 namespace sluice {
 
@@ -25,11 +24,9 @@ class HttpServer {
   };
 
   // Listens and answers when it returns; /healthz is 200 from then on. What `routes` use must outlive the server; they
-  // are called on its threads. FAILED_PRECONDITION names the address and says why it cannot be had. `logger` may be
-  // null.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const ListenAddress& address, Routes routes,
-                                                           const Logger* logger);
-  ~HttpServer();  // waits for the answers under way
+  // are called on its thread. FAILED_PRECONDITION names the address and says why it cannot be had.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const ListenAddress& address, Routes routes);
+  ~HttpServer();  // cuts what is open
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 

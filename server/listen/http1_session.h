@@ -15,9 +15,10 @@ namespace sluice {
 // the framing the connection ends, since where the next request begins is not known.
 class Http1Session final : public Session {
  public:
-  // Both must outlive the session.
-  Http1Session(const Router* router, const SessionLimits* limits, MonotonicTime now)
-      : router_(router), limits_(limits), since_(now) {}
+  enum class Keeps : uint8_t { kAlive, kOneRequest };
+  // Both must outlive the session. kOneRequest: ends behind the first answer, whatever its caller would like.
+  Http1Session(const Router* router, const SessionLimits* limits, MonotonicTime now, Keeps keeps = Keeps::kAlive)
+      : router_(router), limits_(limits), since_(now), draining_(keeps == Keeps::kOneRequest) {}
 
   WireProtocol protocol() const override { return WireProtocol::kHttp1; }
   size_t Receive(absl::Span<char> bytes, MonotonicTime now) override;
@@ -55,7 +56,7 @@ class Http1Session final : public Session {
   MonotonicTime since_;  // the first byte of the request under way; or the end of the last one
   bool under_way_ = false;
   bool answered_ = false;  // a request of this connection: HTTP/1.1 it is
-  bool draining_ = false;
+  bool draining_;          // the next answer is the last
 };
 
 }  // namespace sluice

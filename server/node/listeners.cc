@@ -164,8 +164,7 @@ absl::Status Node::StartHttp() {
                          .readyz =
                              [this] {
                                return HttpReply{readiness_.ready() ? 200 : 503, absl::StrCat(readiness_.Text(), "\n")};
-                             }},
-                        &logger_);
+                             }});
   if (!http_server.ok()) return Named("listen.http", http_server.status());
   http_server_ = *std::move(http_server);
   logger_.Info("listening", {{"for", "metrics and health"}, {"address", FormatListenAddress(http_server_->address())}});
