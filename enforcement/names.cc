@@ -70,6 +70,12 @@ constexpr std::array<uint8_t, 256> HostBytes() {
 }
 constexpr std::array<uint8_t, 256> kHostBytes = HostBytes();
 
+uint8_t BytesMet(absl::string_view host) {
+  uint8_t met = 0;
+  for (char c : host) met |= kHostBytes[static_cast<unsigned char>(c)];
+  return met;
+}
+
 // UTS 46 mapping and punycode. Only for hosts with a byte beyond ASCII: libidn2 allocates and takes microseconds.
 absl::StatusOr<absl::string_view> IdnToAscii(absl::string_view host, std::string* buffer) {
   if (!IsUtf8(host)) return HostError("want UTF-8", host);
@@ -108,14 +114,17 @@ absl::StatusOr<absl::string_view> CanonicalHost(absl::string_view host, std::str
   const absl::string_view literal = host;
   if (absl::EndsWith(host, ".")) host.remove_suffix(1);
   if (host.empty()) return HostError("want a name", given);
-  uint8_t met = 0;
-  for (char c : host) met |= kHostBytes[static_cast<unsigned char>(c)];
+  const uint8_t met = BytesMet(host);
   if ((met & kBlank) != 0) return HostError("want a name without blanks, slashes or control characters", given);
   if ((met & kOfAddress) != 0) return CanonicalLiteral(literal, given, buffer);
   if ((met & kBeyondAscii) != 0) {
     absl::StatusOr<absl::string_view> ascii = IdnToAscii(host, buffer);
     if (!ascii.ok()) return ascii;
     host = *ascii;
+    // UTS 46 maps wide forms to ASCII, of colons, slashes and brackets too.
+    if ((BytesMet(host) & (kBlank | kOfAddress)) != 0) {
+      return HostError("want a name without blanks, slashes, colons or brackets of any width", given);
+    }
     // UTS 46 maps the ideographic full stop to ".", so a trailing one shows only now.
     if (absl::EndsWith(host, ".")) host.remove_suffix(1);
   } else if ((met & kUpper) != 0) {

@@ -64,6 +64,9 @@ TEST(CanonicalHost, RefusesWhatIsNoHost) {
   EXPECT_THAT(Canonical("a b"), HasSubstr("blanks"));
   EXPECT_THAT(Canonical("a/b"), HasSubstr("slashes"));
   EXPECT_THAT(Canonical("\xff.cn"), HasSubstr("UTF-8"));
+  for (const char* wide : {"［", "a.cn：80", "a／b.cn"}) {
+    EXPECT_THAT(Canonical(wide), HasSubstr("of any width")) << "it would become ASCII that means something else";
+  }
   EXPECT_THAT(Canonical(std::string(254, 'a')), HasSubstr("253"));
 }
 
