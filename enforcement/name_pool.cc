@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <new>
 
 namespace sluice {
 namespace {
@@ -13,12 +12,7 @@ size_t HeadBytes(size_t size) { return size <= kShortMax ? 1 : 3; }
 
 }  // namespace
 
-NamePool::~NamePool() {
-  Blocks* const blocks = blocks_.load(std::memory_order_relaxed);
-  if (blocks == nullptr) return;
-  for (auto& block : blocks->block) ::operator delete(block.load(std::memory_order_relaxed));
-  delete blocks;
-}
+NamePool::~NamePool() { delete blocks_.load(std::memory_order_relaxed); }
 
 size_t NamePool::Grains(size_t bytes) { return (HeadBytes(bytes) + bytes + kGrain - 1) / kGrain; }
 
@@ -47,7 +41,7 @@ NamePool::Place NamePool::Add(absl::string_view bytes) {
   std::atomic<char*>& slot = blocks->block[place / kBlockGrains];
   char* block = slot.load(std::memory_order_relaxed);
   if (block == nullptr) {
-    block = static_cast<char*>(::operator new(kBlockBytes));
+    block = memory_.emplace_back(kBlockBytes).data();
     slot.store(block, std::memory_order_release);
   }
   char* p = block + place % kBlockGrains * kGrain;

@@ -13,6 +13,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "enforcement/huge_bytes.h"
 #include "enforcement/prefetch.h"
 
 namespace sluice {
@@ -46,7 +47,7 @@ class NamePool {
  private:
   // Places count grains, so that 32 bits reach far.
   static constexpr size_t kGrain = 2;
-  static constexpr size_t kBlockBytes = size_t{1} << 20;
+  static constexpr size_t kBlockBytes = size_t{2} << 20;  // a huge page
   static constexpr size_t kBlocks = (size_t{1} << 32) * kGrain / kBlockBytes;
 
   static size_t Grains(size_t bytes);
@@ -62,6 +63,7 @@ class NamePool {
   };
   // Made with the first piece: a pool without any costs nothing.
   std::atomic<Blocks*> blocks_{nullptr};
+  std::vector<HugeBytes> memory_;                            // of the blocks
   std::atomic<size_t> used_{0};                              // grains
   absl::flat_hash_map<uint32_t, std::vector<Place>> freed_;  // by grains
 };
