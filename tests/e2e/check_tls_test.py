@@ -194,8 +194,8 @@ class CheckTlsTest(harness.TestCase):
         node = self.tls_node()
         connection = self.connect(node, "http/1.1")
         body = b'{"operation": "OPERATION_DOWNLOAD", "bucket": "b9", "requester": "u2"}'
-        connection.sendall(b"POST /v1/check HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                           b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        connection.sendall(b"POST /v1/check HTTP/1.1\r\nHost: node\r\nConnection: close\r\n"
+                           b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
         self.assertIn(b"ACCOUNT_FROZEN", answer)
 
@@ -265,6 +265,21 @@ class CheckTlsTest(harness.TestCase):
         self.assertGreater(node.metric('sluice_protocol_errors_total{protocol="http2",error="no_room"}'), 0)
         # Without a bound it would be all 1,440 MiB; sanitizers keep what was freed for a while.
         self.assertLess(memory() - before, 128 * MIB)
+
+    def test_strangers_who_show_nothing_keep_nobody_out(self):
+        node = self.tls_node("--threads", "1")
+        known = check_pb2_grpc.EnforcementStub(self.channel(node, self.trusted, self.gateway))
+        self.assert_decision(known.Check(harness.download(), timeout=harness.DEADLINE_SECONDS), "ALLOW")
+        host, _, port = node.tls_address.rpartition(":")
+        silent = []
+        for _ in range(600):  # more than may be at their handshake
+            silent.append(socket.create_connection((host, int(port)), timeout=harness.DEADLINE_SECONDS))
+            self.addCleanup(silent[-1].close)
+        self.assert_decision(known.Check(harness.download(), timeout=harness.DEADLINE_SECONDS), "ALLOW")
+        self.assert_decision(self.ask(node, who=self.gateway), "ALLOW")
+        self.assertEqual(silent[0].recv(1), b"", "the oldest was cut")
+        cut = node.metric('sluice_protocol_errors_total{protocol="http2",error="too_many"}')
+        self.assertGreaterEqual(cut, 600 - 256)
 
     def test_tls_without_all_of_its_files_is_refused(self):
         flags = {"--listen-check-tls": "127.0.0.1:0", "--check-tls-certificate": str(self.certificate),
