@@ -74,7 +74,7 @@ class ConnectionTest : public testing::Test {
   }
   bool OnReadable() { return connection_->OnReadable(absl::MakeSpan(scratch_), kNow, kNow); }
 
-  const SessionLimits limits_;
+  const SessionLimits limits_{};
   WireCounts counts_;
   std::vector<char> scratch_ = std::vector<char>(AcceptedConnection::kScratchBytes);
   int peer_ = -1;
