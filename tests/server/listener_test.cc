@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "echo_methods.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "http1_response.h"
 #include "metrics/wire_metrics.h"
 #include "raw_call.h"
 #include "server/listen/grpc_listener.h"
@@ -62,29 +64,13 @@ class Caller {
     }
   }
   // Until `size` bytes or the end; "" at the end.
-  std::string Read(size_t size) {
-    std::string bytes(size, '\0');
-    size_t at = 0;
-    while (at < size) {
-      const ssize_t got = recv(fd_, bytes.data() + at, size - at, 0);
-      if (got <= 0) break;
-      at += static_cast<size_t>(got);
-    }
-    bytes.resize(at);
-    return bytes;
-  }
-  std::string ReadResponse() {
-    std::string head;
-    while (head.find("\r\n\r\n") == std::string::npos) {
-      const std::string byte = Read(1);
-      if (byte.empty()) return head;
-      head += byte;
-    }
-    const size_t length = head.find("Content-Length: ");
-    return length == std::string::npos ? head : head + Read(strtoul(head.c_str() + length + 16, nullptr, 10));
-  }
+  std::string Read(size_t size) { return ReadUpTo(size, receive_); }
+  std::string ReadResponse() { return ReadHttpResponse(receive_); }
 
  private:
+  const std::function<ssize_t(char*, size_t)> receive_ = [this](char* into, size_t size) -> ssize_t {
+    return recv(fd_, into, size, 0);
+  };
   int fd_ = -1;
   bool connected_ = false;
 };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -18,6 +19,7 @@
 #include "echo_methods.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "http1_response.h"
 #include "metrics/wire_metrics.h"
 #include "server/listen/connection.h"
 #include "server/listen/event_loop.h"
@@ -91,27 +93,8 @@ class Caller {
     EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size());
   }
   // Until `size` bytes or the end.
-  std::string Read(size_t size) {
-    std::string bytes(size, '\0');
-    size_t at = 0;
-    while (at < size) {
-      const int got = SSL_read(ssl_.get(), bytes.data() + at, static_cast<int>(size - at));
-      if (got <= 0) break;
-      at += static_cast<size_t>(got);
-    }
-    bytes.resize(at);
-    return bytes;
-  }
-  std::string ReadResponse() {
-    std::string head;
-    while (head.find("\r\n\r\n") == std::string::npos) {
-      const std::string byte = Read(1);
-      if (byte.empty()) return head;
-      head += byte;
-    }
-    const size_t length = head.find("Content-Length: ");
-    return length == std::string::npos ? head : head + Read(strtoul(head.c_str() + length + 16, nullptr, 10));
-  }
+  std::string Read(size_t size) { return ReadUpTo(size, receive_); }
+  std::string ReadResponse() { return ReadHttpResponse(receive_); }
   std::string Ask() {
     Send(kGet);
     return ReadResponse();
@@ -128,6 +111,9 @@ class Caller {
   int fd() const { return fd_; }
 
  private:
+  const std::function<ssize_t(char*, size_t)> receive_ = [this](char* into, size_t size) -> ssize_t {
+    return SSL_read(ssl_.get(), into, static_cast<int>(size));
+  };
   const int fd_;
   bool by_bytes_ = false;
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_{SSL_CTX_new(TLS_client_method()), SSL_CTX_free};
