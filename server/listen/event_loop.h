@@ -25,8 +25,7 @@ class EventLoop {
  public:
   // All must outlive the loop. With an empty maker connections speak HTTP. `buffers`: null = no bound. `counts`: of
   // this loop's thread alone. `tls`: null = connections speak in the clear. `newcomers_max`: as the listener's.
-  // RESOURCE_EXHAUSTED where the process may
-  // open no more files.
+  // RESOURCE_EXHAUSTED where the process may open no more files.
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create(const Router* router, const SessionLimits* limits,
                                                            const SessionMaker* make_session, BufferBudget* buffers,
                                                            WireCounts* counts, const TlsSource* tls = nullptr,
