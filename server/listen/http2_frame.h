@@ -119,6 +119,12 @@ inline void AppendSetting(SettingId id, uint32_t value, std::string* out) {
   out->append(bytes, sizeof bytes);
 }
 
+// `opaque`: eight bytes.
+inline void AppendPing(absl::string_view opaque, uint8_t flags, std::string* out) {
+  AppendFrameHeader(8, FrameType::kPing, flags, 0, out);
+  out->append(opaque.data(), opaque.size());
+}
+
 inline void AppendGoAway(uint32_t last_stream, ErrorCode code, absl::string_view text, std::string* out) {
   AppendFrameHeader(static_cast<uint32_t>(8 + text.size()), FrameType::kGoAway, 0, 0, out);
   char bytes[8];
