@@ -7,20 +7,25 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/listen/router.h"
 
 namespace sluice {
 
-// Answers with what it was asked; "fail:TEXT" with INVALID_ARGUMENT and TEXT; "size:N" with N bytes; "trace" with the
-// trace parent.
+// Answers with what it was asked; "fail:TEXT" with INVALID_ARGUMENT and TEXT; "size:N" with N bytes, a megabyte at
+// most; "trace" with the trace parent.
 class EchoMethod final : public UnaryMethod {
  public:
+  static constexpr size_t kAnswerBytesMax = size_t{1} << 20;
+
   absl::Status Call(absl::string_view request, const CallContext& context, std::string* response) override {
     ++calls;
     if (absl::StartsWith(request, "fail:")) return absl::InvalidArgumentError(request.substr(5));
     if (absl::StartsWith(request, "size:")) {
-      response->append(static_cast<size_t>(atol(std::string(request.substr(5)).c_str())), 'x');
+      uint32_t size = 0;
+      if (!absl::SimpleAtoi(request.substr(5), &size)) return absl::InvalidArgumentError("size");
+      response->append(std::min<size_t>(size, kAnswerBytesMax), 'x');
     } else if (request == "trace") {
       absl::StrAppend(response, context.trace_parent);
     } else {
