@@ -35,6 +35,8 @@ class DecisionObserver {
  public:
   virtual ~DecisionObserver() = default;
   virtual void OnDecision(const CheckInput& input, const Decision& decision, Moment now) = 0;
+  // After OnDecision of the last of `checks` that came together through `door` and were decided by `now`.
+  virtual void OnDecided(Door, size_t /*checks*/, Moment) {}
 };
 
 // Told of each report that was counted, with the names that it turned out to be about. As DecisionObserver.

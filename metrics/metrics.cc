@@ -197,13 +197,18 @@ void Metrics::OnDecision(const CheckInput& input, const Decision& decision, Mome
         IndexOf(decision.trial_verdict, kVerdictCount) * kReasonCount + IndexOf(decision.trial_reason, kReasonCount);
     slot.Add(1, &slot.trials[trial]);
   }
+}
+
+void Metrics::OnDecided(Door door, size_t checks, Moment now) {
   if (stopwatch_ == nullptr) return;
   const int64_t ns = std::max<int64_t>(stopwatch_() - now.mono.ns, 0);
   int bucket = 0;
   while (bucket < kCheckBuckets - 1 && ns > kCheckBoundsNs[bucket]) ++bucket;
-  Slot::Times& times = slot.times[IndexOf(input.door, kDoorCount)];
-  slot.Add(1, &times.counts[bucket]);
-  slot.Add(ns, &times.sum_ns);
+  Slot& slot = MySlot();
+  Slot::Times& times = slot.times[IndexOf(door, kDoorCount)];
+  const auto count = static_cast<int64_t>(checks);
+  slot.Add(count, &times.counts[bucket]);
+  slot.Add(ns * count, &times.sum_ns);
 }
 
 void Metrics::OnMalformedCheck() {
@@ -288,7 +293,7 @@ void Metrics::CollectChecks(std::vector<MetricFamily>* families) const {
   families->push_back(std::move(trials));
 
   MetricFamily times =
-      Family("sluice_check_seconds", "Time from reading the clock for a message to each decision in it, by door.",
+      Family("sluice_check_seconds", "Time from reading the clock for checks that came together to the last decision of them, by door.",
              MetricType::Histogram);
   std::array<double, kCheckBuckets - 1> bounds;
   for (int i = 0; i < kCheckBuckets - 1; ++i) bounds[i] = static_cast<double>(kCheckBoundsNs[i]) / 1e9;

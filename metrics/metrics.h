@@ -1,7 +1,7 @@
 // What an operator watches: counts of decisions and events, and the state of the node, as Prometheus metrics.
 //
-// Observing costs a check three plain adds on cache lines that are its thread's own, and where a stopwatch is given one
-// look at a clock; everything else happens when somebody scrapes. Labels come from closed enums: an account, a bucket,
+// Observing costs a check a plain add on a cache line that is its thread's own, and those that come together two more
+// and, where a stopwatch is given, one look at a clock; everything else happens when somebody scrapes. Labels come from closed enums: an account, a bucket,
 // a key or an address never becomes one (clause 6). Every family is there from the start, with HELP, also where it is
 // zero. docs/metrics.md lists each metric and what an operator does about it.
 #ifndef SLUICE_METRICS_METRICS_H_
@@ -94,6 +94,7 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
 
   // Thread-safe; wait-free; no allocation but for the first decision of a thread.
   void OnDecision(const CheckInput& input, const Decision& decision, Moment now) override;
+  void OnDecided(Door door, size_t checks, Moment now) override;
   // A check that could not be read, or whose names broke a bound: it got an error and no decision.
   void OnMalformedCheck();
 

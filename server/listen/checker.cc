@@ -70,6 +70,7 @@ void Checker::Judge(const CheckInput& input, Moment now, Decision* decision) {
     engine_->Check(input, now, decision);
   }
   Conclude(input, stale, now, decision);
+  TellDecided(input.door, 1, now);
 }
 
 void Checker::JudgeTogether(absl::Span<const CheckInput> inputs, Moment now, Decision* decision,
@@ -86,6 +87,7 @@ void Checker::JudgeTogether(absl::Span<const CheckInput> inputs, Moment now, Dec
     Conclude(inputs[i], /*stale=*/false, now, decision);
     decided(i);
   });
+  if (!inputs.empty()) TellDecided(inputs.front().door, inputs.size(), now);
 }
 
 void Checker::Conclude(const CheckInput& input, bool stale, Moment now, Decision* decision) {
@@ -101,6 +103,10 @@ void Checker::Conclude(const CheckInput& input, bool stale, Moment now, Decision
     metrics_->trust().OnFailurePolicy(Reason::kStalePolicy, FailureOutcome::kDecided);
   }
   for (DecisionObserver* observer : observers_) observer->OnDecision(input, *decision, now);
+}
+
+void Checker::TellDecided(Door door, size_t checks, Moment now) {
+  for (DecisionObserver* observer : observers_) observer->OnDecided(door, checks, now);
 }
 
 absl::Status Checker::Check(const CheckInput& input, Decision* decision) {

@@ -62,11 +62,12 @@ class Checker {
   absl::Status Read(absl::string_view request, const CallContext& context, CheckInput* input);
   bool Sheds(Operation operation) const;
   void Judge(const CheckInput& input, Moment now, Decision* decision);
-  // The same for each of `inputs`, in their order, with `decided(i)` after each.
+  // The same for each of `inputs`, which came through one door, in their order, with `decided(i)` after each.
   void JudgeTogether(absl::Span<const CheckInput> inputs, Moment now, Decision* decision,
                      absl::FunctionRef<void(size_t)> decided);
   // What is left to do when `*decision` is made: `stale` policies give warnings, and the observers want to know.
   void Conclude(const CheckInput& input, bool stale, Moment now, Decision* decision);
+  void TellDecided(Door door, size_t checks, Moment now);
 
   Engine* const engine_;
   const Clock* const clock_;

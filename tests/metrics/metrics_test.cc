@@ -135,10 +135,14 @@ TEST(MetricsTest, TimesChecksByDoorWhereThereIsAStopwatch) {
   CheckInput input = Of(Operation::kDownload);
   input.door = Door::kNginx;
   metrics.OnDecision(input, Answer(Verdict::kAllow, Reason::kUnspecified), began);
+  metrics.OnDecided(Door::kNginx, 1, began);
+  metrics.OnDecided(Door::kGrpc, 16, began);  // as many as came together
   const std::string text = metrics.Text();
   EXPECT_THAT(text, HasSubstr("sluice_check_seconds_bucket{door=\"NGINX\",le=\"2.5e-06\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("sluice_check_seconds_bucket{door=\"NGINX\",le=\"5e-06\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("sluice_check_seconds_count{door=\"NGINX\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_check_seconds_count{door=\"GRPC\"} 16\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_check_seconds_sum{door=\"GRPC\"} 4.8e-05\n"));
 }
 
 TEST(MetricsTest, CountsTheWire) {
