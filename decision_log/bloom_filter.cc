@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "enforcement/prefetch.h"
+
 namespace sluice {
 namespace {
 
@@ -25,6 +27,10 @@ void BloomFilter::Add(uint64_t hash) {
   uint64_t* line = words_.data() + LineOf(hash, words_.size() / kWordsPerLine) * kWordsPerLine;
   const LineBits bits(hash);
   for (int i = 0; i < kBitsPerHash; ++i) line[bits[i] / 64] |= uint64_t{1} << (bits[i] % 64);
+}
+
+void BloomFilter::Prefetch(uint64_t hash) const {
+  PrefetchLine(words_.data() + LineOf(hash, words_.size() / kWordsPerLine) * kWordsPerLine);
 }
 
 void BloomFilter::Clear() { std::fill(words_.begin(), words_.end(), 0); }

@@ -25,6 +25,8 @@ class BloomFilter {
   explicit BloomFilter(size_t lines) : words_(lines * kWordsPerLine) {}
 
   void Add(uint64_t hash);
+  // Asks the memory for what Add(hash) will write, without waiting.
+  void Prefetch(uint64_t hash) const;
   void Clear();
 
   // The filter as it is stored: folded while no more than three bits in ten are set, which keeps false answers below

@@ -107,7 +107,13 @@ absl::Status SegmentWriter::WriteBlock(Block* block) {
   position_.link = header.link;
   position_.number += header.records;
   for (int i = 0; i < kLogClassCount; ++i) records_written_[i] += block->classes[i];
-  for (const uint64_t term : block->segment_terms) segment_filter_.Add(term);
+  // The filter of a segment is as large as a cache: what is written soon is asked for now.
+  constexpr size_t kAhead = 8;
+  const std::vector<uint64_t>& terms = block->segment_terms;
+  for (size_t i = 0; i < terms.size(); ++i) {
+    if (i + kAhead < terms.size()) segment_filter_.Prefetch(terms[i + kAhead]);
+    segment_filter_.Add(terms[i]);
+  }
   return absl::OkStatus();
 }
 
