@@ -41,11 +41,12 @@ void EntityCrew::Run(const Work& work) {
       batch = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    for (const Record& record : batch) {
-      if (work(record)) continue;
+    for (size_t first = 0; first < batch.size(); first += kShare) {
+      const Record* const damaged = work(absl::MakeConstSpan(batch).subspan(first, kShare));
+      if (damaged == nullptr) continue;
       absl::MutexLock lock(&mutex_);
       damaged_ = true;
-      name_of_damaged_ = std::string(record.first);
+      name_of_damaged_ = std::string(damaged->first);
       break;
     }
   }

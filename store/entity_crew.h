@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 
 namespace sluice {
 
@@ -20,8 +21,9 @@ namespace sluice {
 class EntityCrew {
  public:
   using Record = std::pair<absl::string_view, absl::string_view>;  // name, value
-  // Of one thread of the crew: false where the record cannot be read.
-  using Work = std::function<bool(const Record&)>;
+  // Of one thread of the crew, with a few records, kShare at most: the first that cannot be read, or nullptr.
+  using Work = std::function<const Record*(absl::Span<const Record>)>;
+  static constexpr size_t kShare = 64;
 
   // `make_work` is called once in each of `threads` threads.
   EntityCrew(int threads, const std::function<Work()>& make_work);

@@ -69,15 +69,17 @@ class Loader {
   // Read by all cores; only the putting is one at a time.
   void PutMillions(Policy& policy) {
     absl::Mutex mutex;
-    Keep(reader_.ForEachEntityAtOnce(EntityKind::kAccount, [&](const Entity& account) {
-      const Timeline standing = policy.BuildStanding(account);
+    Keep(reader_.ForEachEntityAtOnce(EntityKind::kAccount, [&](absl::Span<const Entity> accounts) {
+      std::vector<Timeline> standings;
+      standings.reserve(accounts.size());
+      for (const Entity& account : accounts) standings.push_back(policy.BuildStanding(account));
       absl::MutexLock lock(&mutex);
-      policy.PutAccount(account, standing);
+      for (size_t i = 0; i < accounts.size(); ++i) policy.PutAccount(accounts[i], standings[i]);
     }));
     for (const EntityKind kind : {EntityKind::kBucket, EntityKind::kDomain}) {
-      Keep(reader_.ForEachEntityAtOnce(kind, [&](const Entity& entity) {
+      Keep(reader_.ForEachEntityAtOnce(kind, [&](absl::Span<const Entity> entities) {
         absl::MutexLock lock(&mutex);
-        policy.Put(entity);
+        for (const Entity& entity : entities) policy.Put(entity);
       }));
     }
   }

@@ -51,7 +51,7 @@ class LmdbStore final : public Store {
                                const std::function<bool(const Entity&)>& visit) const override {
     return WithSnapshot([&](const StoreReader& reader) { return reader.ForEachEntityOf(kind, after, visit); });
   }
-  absl::Status ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const override {
+  absl::Status ForEachEntityAtOnce(EntityKind kind, const EntitiesVisit& visit) const override {
     return WithSnapshot([&](const StoreReader& reader) { return reader.ForEachEntityAtOnce(kind, visit); });
   }
   absl::StatusOr<absl::optional<Entity>> GetEntity(const EntityKey& key) const override {

@@ -20,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "absl/types/span.h"
 #include "enforcement/event.h"
 #include "enforcement/flag_reader.h"
 #include "enforcement/reducer.h"
@@ -53,8 +54,9 @@ class StoreReader {
   // From `after` (exclusive; "" = from the start) on, of one kind; pages of List. `after` need not exist any more.
   virtual absl::Status ForEachEntityOf(EntityKind kind, absl::string_view after,
                                        const std::function<bool(const Entity&)>& visit) const = 0;
-  // All of one kind, in no order: `visit` is called by several threads at once.
-  virtual absl::Status ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const = 0;
+  // All of one kind, in no order: `visit` is called by several threads at once, with a few at a time.
+  using EntitiesVisit = std::function<void(absl::Span<const Entity>)>;
+  virtual absl::Status ForEachEntityAtOnce(EntityKind kind, const EntitiesVisit& visit) const = 0;
   virtual absl::StatusOr<absl::optional<Entity>> GetEntity(const EntityKey& key) const = 0;
   virtual absl::Status ForEachSeen(const std::function<bool(const SeenEvent&)>& visit) const = 0;
   virtual absl::Status ForEachSequence(const std::function<bool(const Sequence&)>& visit) const = 0;

@@ -228,16 +228,20 @@ absl::Status LmdbReader::ForEachEntityOf(EntityKind kind, absl::string_view afte
   });
 }
 
-absl::Status LmdbReader::ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const {
+absl::Status LmdbReader::ForEachEntityAtOnce(EntityKind kind, const EntitiesVisit& visit) const {
   const std::string from = NameOf(EntityKey{kind, ""});
   const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
   EntityCrew crew(static_cast<int>(threads), [&visit] {
     auto scratch = std::make_shared<v1::ExportChunk>();
-    auto entity = std::make_shared<Entity>();
-    return [&visit, scratch, entity](const EntityCrew::Record& record) {
-      if (!ReadEntity(record.first, record.second, scratch.get(), entity.get())) return false;
-      visit(*entity);
-      return true;
+    auto entities = std::make_shared<std::vector<Entity>>(EntityCrew::kShare);
+    return [&visit, scratch, entities](absl::Span<const EntityCrew::Record> records) -> const EntityCrew::Record* {
+      size_t read = 0;
+      for (const auto& [name, value] : records) {
+        if (!ReadEntity(name, value, scratch.get(), &(*entities)[read])) return &records[read];
+        ++read;
+      }
+      visit(absl::MakeConstSpan(*entities).first(read));
+      return nullptr;
     };
   });
   absl::Status status =

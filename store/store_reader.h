@@ -64,7 +64,7 @@ class LmdbReader : public StoreReader {
   absl::Status ForEachEntity(const std::function<bool(const Entity&)>& visit) const override;
   absl::Status ForEachEntityOf(EntityKind kind, absl::string_view after,
                                const std::function<bool(const Entity&)>& visit) const override;
-  absl::Status ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const override;
+  absl::Status ForEachEntityAtOnce(EntityKind kind, const EntitiesVisit& visit) const override;
   absl::StatusOr<absl::optional<Entity>> GetEntity(const EntityKey& key) const override;
   absl::Status ForEachSeen(const std::function<bool(const SeenEvent&)>& visit) const override;
   absl::Status ForEachSequence(const std::function<bool(const Sequence&)>& visit) const override;

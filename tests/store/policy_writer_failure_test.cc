@@ -57,7 +57,7 @@ class FailingStore final : public Store {
                                const std::function<bool(const Entity&)>& visit) const override {
     return store_->ForEachEntityOf(kind, after, visit);
   }
-  absl::Status ForEachEntityAtOnce(EntityKind kind, const std::function<void(const Entity&)>& visit) const override {
+  absl::Status ForEachEntityAtOnce(EntityKind kind, const EntitiesVisit& visit) const override {
     return store_->ForEachEntityAtOnce(kind, visit);
   }
   absl::StatusOr<absl::optional<Entity>> GetEntity(const EntityKey& key) const override {
