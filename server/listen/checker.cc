@@ -166,7 +166,7 @@ void Checker::CheckBytesTogether(absl::Span<const AskedCall> calls, AnswerSink* 
     inputs.pop_back();
     judge_those_read();
     answers->BeginAnswer(answered);
-    answers->EndAnswer(answered++, std::move(status));
+    if (!answers->EndAnswer(answered++, std::move(status))) return;
   }
   judge_those_read();
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "server/listen/grpc_status.h"
 #include "server/listen/http2_session.h"
@@ -20,6 +21,32 @@ constexpr size_t kInPlaceDataAt = kInPlaceHeadBytes + kFrameHeaderBytes;
 void WritePrefix(size_t began, std::string* out) {
   WriteUint32(static_cast<uint32_t>(out->size() - began - kMessagePrefixBytes), &(*out)[began + 1]);
 }
+
+// Answers to messages of one stream, one behind the other until one fails, which ends the stream.
+class StreamAnswers final : public AnswerSink {
+ public:
+  explicit StreamAnswers(std::string* out) : out_(*out) {}
+  std::string* BeginAnswer(size_t) override {
+    began_ = out_.size();
+    out_.append(kMessagePrefixBytes, '\0');
+    return &out_;
+  }
+  bool EndAnswer(size_t, absl::Status status) override {
+    if (status.ok()) {
+      WritePrefix(began_, &out_);
+      return true;
+    }
+    out_.resize(began_);
+    status_ = std::move(status);
+    return false;
+  }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  std::string& out_;
+  size_t began_ = 0;
+  absl::Status status_;
+};
 
 }  // namespace
 
@@ -218,21 +245,27 @@ std::string* Http2Session::BeginAnswer(size_t call) {
   return &out_;
 }
 
-void Http2Session::EndAnswer(size_t call, absl::Status status) {
-  if (finished_) return;  // by a fault of one before
+bool Http2Session::EndAnswer(size_t call, absl::Status status) {
+  if (finished_) return true;  // by a fault of one before
   Stream* const stream = answering_streams_[call];
   if (answer_in_place_) {
     const size_t size = out_.size() - answer_began_ - kInPlaceDataAt;
     const int64_t room = std::min({send_window_, stream->send_window, int64_t{peer_frame_bytes_max_}});
-    if (status.ok() && static_cast<int64_t>(size) <= room) return EndInPlace(stream, size);
+    if (status.ok() && static_cast<int64_t>(size) <= room) {
+      EndInPlace(stream, size);
+      return true;
+    }
     // Nothing of this was sent, and the peer's table is as it was.
     answers_.assign(out_, answer_began_ + kInPlaceDataAt);
     out_.resize(answer_began_);
   }
-  if (!status.ok()) return FinishGrpc(stream, std::move(status));
-  WritePrefix(0, &answers_);
-  SendGrpcHeaders(stream);
-  if (SendData(stream, answers_)) FinishGrpc(stream, absl::OkStatus());
+  if (status.ok()) {
+    WritePrefix(0, &answers_);
+    SendGrpcHeaders(stream);
+    if (!SendData(stream, answers_)) return true;
+  }
+  FinishGrpc(stream, std::move(status));
+  return true;
 }
 
 void Http2Session::EndInPlace(Stream* stream, size_t size) {
@@ -260,21 +293,22 @@ void Http2Session::PumpStream(Stream* stream, absl::string_view data) {
   size_t at = 0;
   // Whether a message is left that only the peer's slowness keeps from being answered.
   bool paused = false;
+  absl::InlinedVector<AskedCall, kAskedMax> asked;
   while (status.ok()) {
     paused = stream->unsent_bytes() + answers_.size() > kUnsentMax;
-    absl::string_view message;
-    size_t taken = 0;
-    status = TakeMessage(data.substr(at), &message, &taken);
-    if (taken == 0 || paused) break;
-    at += taken;
-    const size_t began = answers_.size();
-    answers_.append(kMessagePrefixBytes, '\0');
-    status = stream->grpc->method->Call(message, {stream->trace_parent}, &answers_);
-    if (!status.ok()) {
-      answers_.resize(began);
-      break;
+    asked.clear();
+    while (!paused && asked.size() < kAskedMax) {
+      absl::string_view message;
+      size_t taken = 0;
+      status = TakeMessage(data.substr(at), &message, &taken);
+      if (taken == 0) break;
+      at += taken;
+      asked.push_back({message, {stream->trace_parent}});
     }
-    WritePrefix(began, &answers_);
+    if (asked.empty()) break;
+    StreamAnswers answers(&answers_);
+    stream->grpc->method->CallTogether(asked, &answers);
+    if (!answers.status().ok()) status = answers.status();  // of a message before the one that is none
   }
   const bool all_read = at == data.size();
   if (at > 0 || !from_body) stream->part_since_ns = now_ns_;

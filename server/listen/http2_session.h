@@ -97,7 +97,7 @@ class Http2Session final : public Session, private AnswerSink {
   }
   void AnswerThoseAsked();
   std::string* BeginAnswer(size_t call) override;
-  void EndAnswer(size_t call, absl::Status status) override;
+  bool EndAnswer(size_t call, absl::Status status) override;
   // An answer of `size` bytes that was written to `out_` behind room for its frames.
   void EndInPlace(Stream* stream, size_t size);
   void AnswerHttp(Stream* stream, const RequestHead& head, absl::string_view body);

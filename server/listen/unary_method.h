@@ -29,7 +29,8 @@ class AnswerSink {
   virtual ~AnswerSink() = default;
   // Where the serialized answer is appended to.
   virtual std::string* BeginAnswer(size_t call) = 0;
-  virtual void EndAnswer(size_t call, absl::Status status) = 0;
+  // False where no answer behind this one is wanted: what was asked there is then not done. Never after OK.
+  virtual bool EndAnswer(size_t call, absl::Status status) = 0;
 };
 
 // Called on the threads of the listener, several at once; must not block.
@@ -43,7 +44,7 @@ class UnaryMethod {
   virtual void CallTogether(absl::Span<const AskedCall> calls, AnswerSink* answers) {
     for (size_t i = 0; i < calls.size(); ++i) {
       std::string* const response = answers->BeginAnswer(i);
-      answers->EndAnswer(i, Call(calls[i].request, calls[i].context, response));
+      if (!answers->EndAnswer(i, Call(calls[i].request, calls[i].context, response))) return;
     }
   }
 };

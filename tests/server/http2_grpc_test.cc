@@ -268,6 +268,26 @@ TEST_F(Http2GrpcTest, AnswersAStreamMessageByMessage) {
   ExpectStatus(peer_.Send(Headers(7, "/t.T/Stream") + Data(7, "\1\2", true)), 7, absl::StatusCode::kInternal);
 }
 
+TEST_F(Http2GrpcTest, AnswersMessagesOfAStreamThatComeTogetherTogetherUntilOneFails) {
+  std::string questions, answers;
+  for (int i = 0; i < 20; ++i) {
+    questions += Message(absl::StrCat(i));
+    answers += Message(absl::StrCat(i));
+  }
+  std::vector<Frame> frames = peer_.Send(Headers(1, "/t.T/Stream") + Data(1, questions));
+  EXPECT_EQ(First(frames, FrameType::kData).payload, answers);
+  EXPECT_EQ(routes_.method.most_together, 16u);
+  EXPECT_EQ(routes_.method.calls, 20);
+  frames = peer_.Send(Data(1, Message("a") + Message("fail:x") + Message("b") + Message("c")));
+  EXPECT_EQ(First(frames, FrameType::kData).payload, Message("a"));
+  ExpectStatus(frames, 1, absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(routes_.method.calls, 22) << "nothing is done of what nobody gets an answer to";
+  // What is no message ends the stream behind the answers to those before it.
+  frames = peer_.Send(Headers(3, "/t.T/Stream") + Data(3, Message("a") + std::string("\1\0\0\0\1x", 6)));
+  EXPECT_EQ(First(frames, FrameType::kData, 3).payload, Message("a"));
+  ExpectStatus(frames, 3, absl::StatusCode::kInternal);
+}
+
 TEST_F(Http2GrpcTest, ReadsNoFurtherWhileAnswersAreNotTaken) {
   peer_.Send(Headers(1, "/t.T/Stream"));
   std::string questions;
