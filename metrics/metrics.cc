@@ -69,7 +69,8 @@ struct SourceInfo {
   const char* name;
   const char* help;
   MetricType type;
-  const char* table = nullptr;  // its one label, where it has one
+  const char* label = nullptr;  // its one label, where it has one
+  const char* value = nullptr;  // of that
 };
 // By Source. Neighbours of one name are one family.
 constexpr SourceInfo kSources[] = {
@@ -83,8 +84,8 @@ constexpr SourceInfo kSources[] = {
     {"sluice_limiter_live_cells",
      "Cells in use, of the half for subjects that the policy knows and of the half for any others; of a large table an "
      "estimate.",
-     MetricType::Gauge, "known"},
-    {"sluice_limiter_live_cells", "", MetricType::Gauge, "others"},
+     MetricType::Gauge, "table", "known"},
+    {"sluice_limiter_live_cells", "", MetricType::Gauge, "table", "others"},
     {"sluice_limiter_evicted_live_total", "Cells in use that the limiter had to forget for want of a free one.",
      MetricType::Counter},
     {"sluice_limiter_evicted_spent_total",
@@ -101,6 +102,14 @@ constexpr SourceInfo kSources[] = {
      MetricType::Gauge},
     {"sluice_access_refused_total", "Changes of the access file that had a fault and were not taken.",
      MetricType::Counter},
+    {"sluice_check_tls_in_step",
+     "1 where the files of check_tls as they are now are in force, or there are none; 0 where one has a fault and the "
+     "last good ones stay.",
+     MetricType::Gauge},
+    {"sluice_tls_expiry_timestamp_seconds",
+     "When the first of the certificates ends that a listener shows: check_tls, admin. Unix time, 0 = it shows none.",
+     MetricType::Gauge, "listener", "check_tls"},
+    {"sluice_tls_expiry_timestamp_seconds", "", MetricType::Gauge, "listener", "admin"},
 };
 
 }  // namespace
@@ -293,7 +302,8 @@ void Metrics::CollectChecks(std::vector<MetricFamily>* families) const {
   families->push_back(std::move(trials));
 
   MetricFamily times =
-      Family("sluice_check_seconds", "Time from reading the clock for checks that came together to the last decision of them, by door.",
+      Family("sluice_check_seconds",
+             "Time from reading the clock for checks that came together to the last decision of them, by door.",
              MetricType::Histogram);
   std::array<double, kCheckBuckets - 1> bounds;
   for (int i = 0; i < kCheckBuckets - 1; ++i) bounds[i] = static_cast<double>(kCheckBoundsNs[i]) / 1e9;
@@ -409,7 +419,7 @@ void Metrics::CollectSources(std::vector<MetricFamily>* families) const {
     if (families->empty() || families->back().name != info.name) {
       families->push_back(Family(info.name, info.help, info.type));
     }
-    const Labels labels = info.table == nullptr ? Labels() : Labels{{"table", info.table}};
+    const Labels labels = info.label == nullptr ? Labels() : Labels{{info.label, info.value}};
     const double value = sources_[i] ? sources_[i]() : 0;
     (info.type == MetricType::Counter ? AddCounter : AddGauge)(value, labels, &families->back());
   }

@@ -1,9 +1,9 @@
 // What an operator watches: counts of decisions and events, and the state of the node, as Prometheus metrics.
 //
 // Observing costs a check a plain add on a cache line that is its thread's own, and those that come together two more
-// and, where a stopwatch is given, one look at a clock; everything else happens when somebody scrapes. Labels come from closed enums: an account, a bucket,
-// a key or an address never becomes one (clause 6). Every family is there from the start, with HELP, also where it is
-// zero. docs/metrics.md lists each metric and what an operator does about it.
+// and, where a stopwatch is given, one look at a clock; everything else happens when somebody scrapes. Labels come from
+// closed enums: an account, a bucket, a key or an address never becomes one (clause 6). Every family is there from the
+// start, with HELP, also where it is zero. docs/metrics.md lists each metric and what an operator does about it.
 #ifndef SLUICE_METRICS_METRICS_H_
 #define SLUICE_METRICS_METRICS_H_
 
@@ -60,8 +60,11 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
     kReady,
     kAccessInStep,
     kAccessRefused,
+    kCheckTlsInStep,
+    kCheckTlsEnds,
+    kAdminTlsEnds,
   };
-  static constexpr int kSourceCount = 17;
+  static constexpr int kSourceCount = 20;
 
   // Of the decision log, by class of record.
   struct LogFigures {

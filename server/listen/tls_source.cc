@@ -4,6 +4,8 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/file_stamp.h"
@@ -71,6 +73,22 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> Read(const TlsFiles& files) {
   return context;
 }
 
+// Of the certificate that `context` shows and those between it and its authority. REQUIRES: it has one.
+absl::Time EndOf(SSL_CTX* context) {
+  absl::Time first = absl::InfiniteFuture();
+  const auto meet = [&first](const X509* certificate) {
+    tm end;
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1) {
+      first = std::min(first, absl::FromTM(end, absl::UTCTimeZone()));
+    }
+  };
+  meet(SSL_CTX_get0_certificate(context));
+  STACK_OF(X509)* chain = nullptr;
+  SSL_CTX_get0_chain_certs(context, &chain);
+  for (int i = 0; i < sk_X509_num(chain); ++i) meet(sk_X509_value(chain, i));  // none: -1
+  return first;
+}
+
 std::string StampOf(const TlsFiles& files) {
   return absl::StrCat(FileStamp(files.certificate), " ", FileStamp(files.key), " ", FileStamp(files.client_ca));
 }
@@ -94,9 +112,27 @@ absl::StatusOr<TlsSource::Change> TlsSource::Refresh() {
   absl::StatusOr<std::shared_ptr<SSL_CTX>> context = Read(files_);  // unlocked: callers come meanwhile
   absl::MutexLock lock(&mutex_);
   stamp_ = std::move(stamp);
+  in_step_ = context.ok();
   if (!context.ok()) return context.status();
   context_ = *std::move(context);
   return Change::kTaken;
+}
+
+bool TlsSource::in_step() const {
+  absl::MutexLock lock(&mutex_);
+  return in_step_;
+}
+
+absl::Time TlsSource::ends() const {
+  absl::MutexLock lock(&mutex_);
+  return EndOf(context_.get());
+}
+
+absl::optional<absl::Time> EndOfCertificates(const std::string& path) {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  const bool read = context != nullptr && SSL_CTX_use_certificate_chain_file(context.get(), path.c_str()) == 1;
+  ERR_clear_error();
+  return read ? absl::optional<absl::Time>(EndOf(context.get())) : absl::nullopt;
 }
 
 std::unique_ptr<TlsStream> TlsSource::Accept(int fd) const {

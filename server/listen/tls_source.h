@@ -14,6 +14,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "server/listen/tls_files.h"
 #include "server/listen/tls_stream.h"
 
@@ -30,6 +32,10 @@ class TlsSource {
   // Reads the files again where one changed. An error, told once for each change, means that the last good ones stay in
   // force. Connections that are there stay as they are. Blocks on the file system.
   absl::StatusOr<Change> Refresh() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether the files as they were last read are in force.
+  bool in_step() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // When the first of the certificates that are shown ends.
+  absl::Time ends() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The server's side of TLS on `fd`, which is borrowed; null where there is no memory for it.
   std::unique_ptr<TlsStream> Accept(int fd) const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -42,7 +48,11 @@ class TlsSource {
   mutable absl::Mutex mutex_;
   std::string stamp_ ABSL_GUARDED_BY(mutex_);  // what tells one state of the files from another
   std::shared_ptr<SSL_CTX> context_ ABSL_GUARDED_BY(mutex_);
+  bool in_step_ ABSL_GUARDED_BY(mutex_) = true;
 };
+
+// When the first certificate of the chain in the file (PEM) at `path` ends; nothing where it holds none.
+absl::optional<absl::Time> EndOfCertificates(const std::string& path);
 
 }  // namespace sluice
 

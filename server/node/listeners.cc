@@ -79,11 +79,15 @@ absl::Status Node::StartCheckServer() {
 }
 
 absl::Status Node::StartTlsListener() {
+  metrics_.SetSource(Metrics::Source::kCheckTlsInStep,
+                     [this] { return tls_ == nullptr || tls_->in_step() ? 1.0 : 0.0; });
   if (!config_.listen_check_tls) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<TlsSource>> tls =
       TlsSource::Open({config_.check_tls_certificate, config_.check_tls_key, config_.check_tls_client_ca});
   if (!tls.ok()) return Named("check_tls", tls.status());
   tls_ = *std::move(tls);
+  metrics_.SetSource(Metrics::Source::kCheckTlsEnds,
+                     [this] { return absl::ToDoubleSeconds(tls_->ends() - absl::UnixEpoch()); });
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Start({.address = *config_.listen_check_tls,
                                                                         .threads = static_cast<int>(config_.threads),
                                                                         .newcomers_max = kHandshakesMax,
@@ -131,6 +135,12 @@ absl::Status Node::StartAdmin() {
   access_ = *std::move(access);
   metrics_.SetSource(Metrics::Source::kAccessInStep, [this] { return access_->in_step() ? 1.0 : 0.0; });
   metrics_.SetSource(Metrics::Source::kAccessRefused, [this] { return static_cast<double>(access_->refused()); });
+  if (!config_.admin_tls_certificate.empty()) {
+    metrics_.SetSource(Metrics::Source::kAdminTlsEnds, [this] {
+      const absl::optional<absl::Time> end = EndOfCertificates(config_.admin_tls_certificate);
+      return end ? absl::ToDoubleSeconds(*end - absl::UnixEpoch()) : 0.0;
+    });
+  }
   absl::StatusOr<std::unique_ptr<AdminServer>> admin_server =
       AdminServer::Start({.address = config_.listen_admin,
                           .rights = {config_.listen_admin_mode, config_.listen_admin_owner, config_.listen_admin_group},

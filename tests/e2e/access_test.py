@@ -7,7 +7,7 @@ import sys
 import grpc
 
 import harness
-from certificates import Authority, put
+from certificates import Authority, end_of, put
 from harness import admin_pb2, admin_pb2_grpc
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
@@ -133,6 +133,7 @@ class AccessTest(harness.TestCase):
 
         self.assert_exit(ctl("account", "freeze", "u1", who=billing), 0)
         self.assertEqual(node.record("admin call", method="Apply")["credential"], "certificate spiffe://example.cn/billing")
+        self.assertEqual(node.metric('sluice_tls_expiry_timestamp_seconds{listener="admin"}'), end_of(live_certificate))
         result = ctl("flag", "add", "--bucket", "b1", "--category", "3.1.3.7", who=billing)
         self.assert_exit(result, REFUSED)
         self.assertIn("billing may send as BILLING", result.stderr)

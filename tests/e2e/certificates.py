@@ -1,21 +1,28 @@
 """Certificate authorities for tests, by the openssl program."""
 
+import ssl
 import subprocess
 
 
 def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
+    return subprocess.run(["openssl", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8").stdout
+
+
+def end_of(certificate):
+    """When a certificate ends, as Unix time."""
+    said = openssl("x509", "-in", certificate, "-noout", "-enddate")  # notAfter=Nov 29 12:00:00 2026 GMT
+    return ssl.cert_time_to_seconds(said.strip().partition("=")[2])
 
 
 class Authority:
     """A certificate authority in a folder."""
 
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, days=2):
         self.folder = folder
         self.certificate = folder / f"{name}.pem"
         self._key = folder / f"{name}.key"
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", days, "-subj",
                 f"/CN={name}", "-keyout", self._key, "-out", self.certificate)
 
     def sign(self, name, alternative):

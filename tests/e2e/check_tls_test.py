@@ -10,13 +10,14 @@ import subprocess
 import grpc
 
 import harness
-from certificates import Authority, put
+from certificates import Authority, end_of, put
 from harness import check_pb2, check_pb2_grpc, health_pb2, health_pb2_grpc
 
 METHODS = [method.name for method in check_pb2.DESCRIPTOR.services_by_name["Enforcement"].methods]
 MISCONFIGURED = 2
 UNREACHABLE = 3
 MIB = 1 << 20
+ENDS = 'sluice_tls_expiry_timestamp_seconds{listener="check_tls"}'
 
 
 class UnfinishedMessages:
@@ -232,6 +233,32 @@ class CheckTlsTest(harness.TestCase):
         self.assertTrue(self.refused(node, authority=self.other, who=self.gateway))
         self.assertTrue(self.refused(node, who=self.gateway))
         self.assert_decision(open_stub.Check(harness.download(), timeout=harness.DEADLINE_SECONDS), "ALLOW")
+
+    def test_metrics_say_when_certificates_end_and_that_new_ones_are_not_in_force(self):
+        node = self.tls_node()
+        self.assertEqual(node.metric("sluice_check_tls_in_step"), 1)
+        self.assertEqual(node.metric(ENDS), end_of(self.certificate))
+        sound = self.certificate.read_bytes()
+        self.certificate.write_text("no certificate\n", encoding="utf-8")
+        self.assertIn("live.pem: wanted a certificate chain (PEM)",
+                      node.await_record("check_tls", level="error")["error"])
+        self.assertEqual(node.metric("sluice_check_tls_in_step"), 0)
+        self.assert_decision(self.ask(node, who=self.gateway), "ALLOW")  # by the last good ones
+        self.certificate.write_bytes(sound)
+        node.await_record("check_tls", in_force="as it is now")
+        self.assertEqual(node.metric("sluice_check_tls_in_step"), 1)
+
+    def test_the_chain_ends_with_the_first_of_its_certificates(self):
+        brief = Authority(self.folder, "brief", days=1).certificate
+        self.assertLess(end_of(brief), end_of(self.certificate))
+        self.certificate.write_bytes(self.certificate.read_bytes() + brief.read_bytes())
+        self.assertEqual(self.tls_node().metric(ENDS), end_of(brief))
+
+    def test_a_node_without_tls_has_nothing_that_ends(self):
+        node = self.node().start()
+        self.assertEqual(node.metric("sluice_check_tls_in_step"), 1)
+        self.assertEqual(node.metric(ENDS), 0)
+        self.assertEqual(node.metric('sluice_tls_expiry_timestamp_seconds{listener="admin"}'), 0)
 
     def test_a_plain_listener_beyond_this_machine_has_to_be_asked_for(self):
         others = {"--listen-check": f"unix:{self.folder}/c.sock", "--listen-admin": f"unix:{self.folder}/a.sock",

@@ -61,6 +61,8 @@ TEST(MetricsTest, HasEveryFamilyWithHelpBeforeAnythingHappened) {
                            "sluice_events_refused_total",
                            "sluice_failure_policy_total",
                            "sluice_access_in_step",
+                           "sluice_check_tls_in_step",
+                           "sluice_tls_expiry_timestamp_seconds",
                            "sluice_access_refused_total",
                            "sluice_accounts",
                            "sluice_rules",
