@@ -1,11 +1,14 @@
 """Checks of other machines: by mutual TLS, with real clients of two makes, and never without."""
 
+import collections
 import pathlib
+import re
 import select
 import socket
 import ssl
 import struct
 import subprocess
+import time
 
 import grpc
 
@@ -98,6 +101,29 @@ class UnfinishedMessages:
                     return
         except (OSError, ssl.SSLError):
             return
+
+
+def exchange(connections, questions, calls):
+    """Sends `questions` on each connection at once, and returns the heads of the `calls` answers of each."""
+    to_send = {connection: memoryview(questions) for connection in connections}
+    received = {connection: bytearray() for connection in connections}
+    for connection in connections:
+        connection.setblocking(False)
+    deadline = time.monotonic() + harness.DEADLINE_SECONDS
+    while any(bytes_.count(b"\r\n\r\n") < calls for bytes_ in received.values()):
+        if time.monotonic() > deadline:
+            raise AssertionError("not every call was answered")
+        for connection in connections:
+            try:
+                if to_send[connection]:
+                    to_send[connection] = to_send[connection][connection.send(to_send[connection][:1 << 16]):]
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                pass
+            try:
+                received[connection] += connection.recv(1 << 18)
+            except ssl.SSLWantReadError:
+                pass
+    return [head for bytes_ in received.values() for head in bytes(bytes_).split(b"\r\n\r\n")[:-1]]
 
 
 class CheckTlsTest(harness.TestCase):
@@ -292,6 +318,20 @@ class CheckTlsTest(harness.TestCase):
         self.assertGreater(node.metric('sluice_protocol_errors_total{protocol="http2",error="no_room"}'), 0)
         # Without a bound it would be all 1,440 MiB; sanitizers keep what was freed for a while.
         self.assertLess(memory() - before, 128 * MIB)
+
+    def test_what_has_waited_too_long_is_shed_here_too(self):
+        node = self.tls_node("--threads", "1", "--overload-after", "10ms")
+        asked, calls = 8, 4000  # some 100 ms of work, or more, asked for at once
+        request = (b"GET /nginx/cdn HTTP/1.1\r\nHost: node\r\nX-Original-Method: GET\r\nX-Original-URI: /k1\r\n"
+                   b"X-Original-Host: cdn.example.cn\r\nX-Real-IP: 192.0.2.1\r\n\r\n")
+        answers = exchange([self.connect(node, "http/1.1") for _ in range(asked)], request * calls, calls)
+        self.assertEqual(len(answers), asked * calls)
+        reasons = collections.Counter(re.search(rb"(?im)^X-Sluice-Reason: *(\S*)", each)[1] for each in answers)
+        # Some it decided, as ever, and some it refused as its own fault.
+        self.assertEqual(set(reasons), {b"DOMAIN_UNKNOWN", b"OVERLOADED"}, reasons)
+        shed = node.metric('sluice_failure_policy_total{reason="OVERLOADED",outcome="DENIED"}')
+        self.assertEqual(shed, reasons[b"OVERLOADED"])
+        self.assert_decision(self.ask(node, who=self.gateway), "ALLOW")
 
     def test_strangers_who_show_nothing_keep_nobody_out(self):
         node = self.tls_node("--threads", "1")
