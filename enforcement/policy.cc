@@ -262,13 +262,10 @@ void Policy::PutParameter(const Entity& entity) {
 
 void Policy::PutMaintenance(const Entity& entity) {
   maintenance_.erase(entity.key.id);
-  for (const StampedEvent& stamped : entity.events) {
-    const auto* set = std::get_if<SetMaintenance>(&stamped.event.change);
-    if (set == nullptr) continue;
-    Span span;
-    span.from = std::max(BitesAt(stamped), set->from.value_or(absl::InfinitePast()));
-    span.until = set->to.value_or(absl::InfiniteFuture());
-    maintenance_[entity.key.id].push_back({SetOf(set->operations), span});
+  const std::vector<Span> spans = MaintenanceSpans(entity.events);
+  for (size_t i = 0; i < spans.size(); ++i) {
+    const auto* set = std::get_if<SetMaintenance>(&entity.events[i].event.change);
+    if (set != nullptr) maintenance_[entity.key.id].push_back({SetOf(set->operations), spans[i]});
   }
 }
 

@@ -376,12 +376,16 @@ class Reducer {
   }
   absl::Status Apply(const SetMaintenance& change) {
     Entity entity = Current(EntityKind::kMaintenance, change.region);
-    // Windows that are over by a day are of no use to anyone.
-    RemoveIf(&entity, [&](const StampedEvent& each) {
-      const auto* set = std::get_if<SetMaintenance>(&each.event.change);
-      return set->to && *set->to < now_ - absl::Hours(24);
-    });
     entity.events.push_back(Stamped());
+    // Windows that are over by a day are of no use to anyone. One that ends another begins when that ends, so it never
+    // goes before it.
+    const std::vector<Span> spans = MaintenanceSpans(entity.events);
+    std::vector<StampedEvent> kept;
+    for (size_t i = 0; i < spans.size(); ++i) {
+      const bool over = std::max(spans[i].from, spans[i].until) < now_ - absl::Hours(24);
+      if (!over) kept.push_back(std::move(entity.events[i]));
+    }
+    entity.events = std::move(kept);
     result_.upserts.push_back(std::move(entity));
     return absl::OkStatus();
   }

@@ -92,6 +92,23 @@ class RuleCompiler {
 
 absl::Time BitesAt(const StampedEvent& event) { return std::max(*event.event.effective_at, event.arrived_at); }
 
+std::vector<Span> MaintenanceSpans(const std::vector<StampedEvent>& events) {
+  std::vector<Span> spans;
+  std::vector<size_t> endless;
+  for (const StampedEvent& stamped : events) {
+    Span& span = spans.emplace_back(Span{absl::InfiniteFuture(), absl::InfinitePast()});
+    const auto* set = std::get_if<SetMaintenance>(&stamped.event.change);
+    if (set == nullptr) continue;
+    span.from = std::max(BitesAt(stamped), set->from.value_or(absl::InfinitePast()));
+    span.until = set->to.value_or(absl::InfiniteFuture());
+    for (const size_t i : endless) {
+      if (span.from >= spans[i].from) spans[i].until = std::min(spans[i].until, span.from);
+    }
+    if (!set->to) endless.push_back(spans.size() - 1);
+  }
+  return spans;
+}
+
 bool IsAhead(const StampedEvent& event) { return *event.event.effective_at > event.arrived_at; }
 
 bool Rule::KeepsNow(const Moment& now) const {

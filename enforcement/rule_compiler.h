@@ -76,6 +76,10 @@ struct Rule {
 
 // Rules bite on arrival, or at their written time where that is later; what is past acts now (domain.md, section 7).
 absl::Time BitesAt(const StampedEvent& event);
+
+// When each of `events`, all SetMaintenance of one region in order of arrival, holds: to its end, or, where it has
+// none, until one that came after it begins. So a window without an end can be ended: by another.
+std::vector<Span> MaintenanceSpans(const std::vector<StampedEvent>& events);
 // Written down before its time.
 bool IsAhead(const StampedEvent& event);
 
