@@ -1,8 +1,8 @@
-// Methods and handlers that tests of the listener call.
+// Methods and handlers that tests of the listener call. A listener of several loops calls them from each.
 #ifndef SLUICE_TESTS_SERVER_ECHO_METHODS_H_
 #define SLUICE_TESTS_SERVER_ECHO_METHODS_H_
 
-#include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <string>
 
@@ -34,11 +34,13 @@ class EchoMethod final : public UnaryMethod {
     return absl::OkStatus();
   }
   void CallTogether(absl::Span<const AskedCall> asked, AnswerSink* answers) override {
-    most_together = std::max(most_together, asked.size());
+    size_t most = most_together;
+    while (most < asked.size() && !most_together.compare_exchange_weak(most, asked.size())) {
+    }
     UnaryMethod::CallTogether(asked, answers);
   }
-  int calls = 0;
-  size_t most_together = 0;
+  std::atomic<int> calls{0};
+  std::atomic<size_t> most_together{0};
 };
 
 // Says what it was asked, in the body and in headers.
@@ -50,7 +52,7 @@ class EchoHandler final : public HttpHandler {
     response->headers.emplace_back("x-echo", std::string(request.Header("x-ask")));
     response->body = absl::StrCat(request.method, " ", request.target, " ", request.host, " ", request.body);
   }
-  int calls = 0;
+  std::atomic<int> calls{0};
   int status = 200;
 };
 

@@ -264,6 +264,7 @@ TEST_F(ListenerTest, BoundsWhatAllConnectionsHoldAndAnswersThoseThatHoldLittle) 
   // A quarter of it: texts double as they grow, and the answer is as large.
   const std::string fits(size_t{512} << 10, 'm');
   EXPECT_EQ(RawUnary(Connect(listener_->address()), "/t.T/Unary", fits).bytes, fits);
+  listener_.reset();  // before what it was lent
 }
 
 TEST_F(ListenerTest, CutsWhoTakesNoAnswersWhereThereIsNoRoom) {
@@ -280,6 +281,7 @@ TEST_F(ListenerTest, CutsWhoTakesNoAnswersWhereThereIsNoRoom) {
   other.Send(kGet);  // in a later turn of the thread
   EXPECT_THAT(other.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
   EXPECT_EQ(budget.taken(), 0u);
+  listener_.reset();  // before what it was lent
 }
 
 TEST_F(ListenerTest, SaysWhyItCannotListen) {
