@@ -18,8 +18,7 @@
 namespace sluice {
 
 // A channel that shares no connection with another of the same process.
-inline std::shared_ptr<grpc::Channel> Connect(const ListenAddress& address) {
-  grpc::ChannelArguments arguments;
+inline std::shared_ptr<grpc::Channel> Connect(const ListenAddress& address, grpc::ChannelArguments arguments = {}) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(FormatListenAddress(address), grpc::InsecureChannelCredentials(), arguments);
 }
