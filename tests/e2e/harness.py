@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -29,6 +30,8 @@ SLUICECTL = BIN / "sluicectl"
 
 # Long enough for a loaded machine and a build with sanitizers; a test that works never waits so long.
 DEADLINE_SECONDS = 60
+
+SANITIZER_REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer\b.*", re.DOTALL)
 
 CHANNEL_OPTIONS = [
     # Each channel has its own connection: one that met a dead server must not make the next wait for its back-off.
@@ -204,6 +207,11 @@ class Node:
     def close(self):
         self.close_channels()
         self.kill()
+        # Of a build with sanitizers: what one said, though the test had all the answers it wanted.
+        log = self.log_path.read_text(encoding="utf-8", errors="replace") if self.log_path.exists() else ""
+        report = SANITIZER_REPORT.search(log)
+        if report:
+            raise AssertionError(f"a sanitizer has a report of sluiced:\n{report.group()}")
 
     # -- What it says
 
@@ -398,8 +406,9 @@ class CliTestCase(TestCase):
         return self.ctl("apply", "-f", DEMO)
 
 
-def main():
-    for program in (SLUICED, SLUICECTL):
+def main(*programs):
+    """Runs the tests of the script, which need `programs`; both, if it names none."""
+    for program in programs or (SLUICED, SLUICECTL):
         if not program.is_file():
             sys.exit(f"wanted the built {program.name} in SLUICE_BIN, got nothing at {program}")
     unittest.main(module="__main__", verbosity=2)

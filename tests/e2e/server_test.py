@@ -362,4 +362,4 @@ class LifeTest(harness.TestCase):
 
 
 if __name__ == "__main__":
-    harness.main()
+    harness.main(harness.SLUICED)
