@@ -1,5 +1,9 @@
 // What ThreadSanitizer can be trusted with here: each case hands one int from a thread to another, by another means.
 // Run as `tsan_probe CASE`; tsan_probe_test.py knows which of them must be reported, and which must not.
+#include <dirent.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
@@ -108,6 +112,16 @@ int main(int argc, char** argv) {
            while (!flag.load(std::memory_order_relaxed)) std::this_thread::yield();
            absl::MutexLock lock(&mutex);
          });
+  } else if (strcmp(name, "folder") == 0) {
+    // A folder under the number of a descriptor that a library closed.
+    std::thread other([&] {
+      while (!flag.load(std::memory_order_relaxed)) std::this_thread::yield();
+      DIR* const folder = opendir("/");
+      if (folder != nullptr) closedir(folder);
+    });
+    syscall(SYS_close, dup(STDOUT_FILENO));
+    flag.store(true, std::memory_order_relaxed);
+    other.join();
   } else {
     std::fprintf(stderr, "wanted a case, got '%s'\n", name);
     return 2;
