@@ -2,8 +2,10 @@
 #ifndef SLUICE_TESTS_SERVER_ECHO_METHODS_H_
 #define SLUICE_TESTS_SERVER_ECHO_METHODS_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/match.h"
