@@ -370,6 +370,53 @@ TEST_P(CheckServerTest, ListensOnTcpToo) {
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
+// Wants no answer behind one that is a failure, as a stream.
+class UntilOneFails final : public AnswerSink {
+ public:
+  std::string* BeginAnswer(size_t) override { return &answers.emplace_back(); }
+  bool EndAnswer(size_t, absl::Status ended) override {
+    status = std::move(ended);
+    return status.ok();
+  }
+  std::vector<std::string> answers;
+  absl::Status status;
+};
+
+TEST(CheckerTest, DecidesNothingBehindARequestThatEndsWhatItCameIn) {
+  TestNode node;
+  node.OpenU1();
+  SetLimit limit;
+  limit.limit_id = "l1";
+  limit.level = Level::kContract;
+  limit.scope = LimitScope::kAccount;
+  limit.subject.account = "u1";
+  limit.dimension = Dimension::kRequests;
+  limit.rate = 0.001;
+  limit.burst = 3;
+  ASSERT_EQ(node.Apply(limit), Outcome::kApplied);
+  v1::CheckRequest request;
+  request.set_operation(v1::OPERATION_DOWNLOAD);
+  request.set_requester("u1");
+  request.set_bucket("b1");
+  request.set_key("k");
+  const std::string sound = request.SerializeAsString();
+  request.set_client_ip("x");
+  const std::string malformed = request.SerializeAsString();
+  UntilOneFails answers;
+  node.checker().CheckBytesTogether({{sound, {}}, {sound, {}}, {malformed, {}}, {sound, {}}, {sound, {}}}, &answers);
+  EXPECT_EQ(answers.answers.size(), 3u);
+  EXPECT_EQ(answers.status.code(), absl::StatusCode::kInvalidArgument) << answers.status;
+  // Of three tokens two are spent.
+  std::string response;
+  v1::CheckResponse left;
+  for (const v1::Verdict verdict : {v1::VERDICT_ALLOW, v1::VERDICT_THROTTLE}) {
+    response.clear();
+    ASSERT_TRUE(node.checker().CheckBytes(sound, {}, &response).ok());
+    ASSERT_TRUE(left.ParseFromString(response));
+    EXPECT_EQ(left.verdict(), verdict);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, CheckServerTest, testing::Values(ServedBy::kOwn, ServedBy::kGrpc),
                          [](const auto& test) { return NameOf(test.param); });
 
