@@ -119,16 +119,10 @@ void Engine::CannotDecide(Reason reason, const CheckInput& input, Decision* deci
 }
 
 bool Engine::MayDecide(const CheckInput& input, const Policy& policy, Decision* decision) const {
-  if (!policy.ready()) {
-    CannotDecide(Reason::kNotReady, input, decision);
-    return false;
-  }
-  if (policy.revision() < input.min_revision) {
-    CannotDecide(Reason::kStalePolicy, input, decision);
-    decision->revision = policy.revision();
-    return false;
-  }
-  return true;
+  if (policy.ready() && policy.revision() >= input.min_revision) return true;
+  CannotDecide(policy.ready() ? Reason::kStalePolicy : Reason::kNotReady, input, decision);
+  decision->revision = policy.revision();  // 0 of none
+  return false;
 }
 
 void Engine::Check(const CheckInput& input, Moment now, Decision* decision) {
@@ -180,14 +174,11 @@ void Engine::CannotRead(const CheckInput& input, const Policy& policy, Decision*
 Decision Engine::Explain(const CheckInput& input, Moment now, std::vector<ExplainStep>* steps) {
   Decision decision;
   const PolicyIndex::Guard policy = index_->Read();
-  if (!policy->ready() || policy->revision() < input.min_revision) {
-    const Reason reason = policy->ready() ? Reason::kStalePolicy : Reason::kNotReady;
-    const ReasonRule& rule = pack().reasons[static_cast<size_t>(reason)];
+  if (!MayDecide(input, *policy, &decision)) {
+    const ReasonRule& rule = pack().reasons[static_cast<size_t>(decision.reason)];
     if (steps != nullptr) {
-      steps->push_back({std::string(Name(reason)), true, rule.clause, absl::StrCat(rule.zh, " ", rule.en)});
+      steps->push_back({std::string(Name(decision.reason)), true, rule.clause, absl::StrCat(rule.zh, " ", rule.en)});
     }
-    CannotDecide(reason, input, &decision);
-    decision.revision = policy->revision();
     return decision;
   }
   Decide(input, now, *policy, /*spend=*/false, steps, &decision);
