@@ -3,12 +3,11 @@
 // whoever reads what anybody wrote; but tsan_suppressions.cc shuts its ears to what gRPC's library calls, and between
 // its sockets and its callers gRPC has threads and queues that order by atomics. Linked into every program of the
 // preset tsan, where it stands before both libraries.
-#include <dlfcn.h>
 #include <grpc/grpc.h>
 #include <sanitizer/tsan_interface.h>
 #include <sys/socket.h>
 
-#include <cstdlib>
+#include "tests/sanitizers/real_function.h"
 
 extern "C" {  // of the run-time library; no header of GCC's declares them
 // NOLINTBEGIN(bugprone-reserved-identifier)
@@ -26,13 +25,6 @@ void AnnotateIgnoreWritesEnd(const char* file, int line);
 namespace {
 
 char passed_on = 0;  // its address is what gRPC's callers and its sockets release and acquire
-
-template <typename Function>
-Function* Real(const char* symbol, Function* /*of the same type*/) {
-  auto* function = reinterpret_cast<Function*>(dlsym(RTLD_NEXT, symbol));
-  if (function == nullptr) abort();
-  return function;
-}
 
 // What order a socket makes is looked at here; the memory it reads and fills is gRPC's, and is not.
 class IgnoreMemory {
@@ -54,20 +46,20 @@ class IgnoreMemory {
 extern "C" {
 
 grpc_call_error grpc_call_start_batch(grpc_call* call, const grpc_op* ops, size_t count, void* tag, void* reserved) {
-  static auto* const real = Real("grpc_call_start_batch", &grpc_call_start_batch);
+  static auto* const real = sluice::RealFunction<decltype(grpc_call_start_batch)>("grpc_call_start_batch");
   __tsan_release(&passed_on);
   return real(call, ops, count, tag, reserved);
 }
 
 grpc_event grpc_completion_queue_next(grpc_completion_queue* queue, gpr_timespec deadline, void* reserved) {
-  static auto* const real = Real("grpc_completion_queue_next", &grpc_completion_queue_next);
+  static auto* const real = sluice::RealFunction<decltype(grpc_completion_queue_next)>("grpc_completion_queue_next");
   const grpc_event event = real(queue, deadline, reserved);
   __tsan_acquire(&passed_on);
   return event;
 }
 
 grpc_event grpc_completion_queue_pluck(grpc_completion_queue* queue, void* tag, gpr_timespec deadline, void* reserved) {
-  static auto* const real = Real("grpc_completion_queue_pluck", &grpc_completion_queue_pluck);
+  static auto* const real = sluice::RealFunction<decltype(grpc_completion_queue_pluck)>("grpc_completion_queue_pluck");
   const grpc_event event = real(queue, tag, deadline, reserved);
   __tsan_acquire(&passed_on);
   return event;
