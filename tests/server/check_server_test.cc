@@ -385,15 +385,7 @@ class UntilOneFails final : public AnswerSink {
 TEST(CheckerTest, DecidesNothingBehindARequestThatEndsWhatItCameIn) {
   TestNode node;
   node.OpenU1();
-  SetLimit limit;
-  limit.limit_id = "l1";
-  limit.level = Level::kContract;
-  limit.scope = LimitScope::kAccount;
-  limit.subject.account = "u1";
-  limit.dimension = Dimension::kRequests;
-  limit.rate = 0.001;
-  limit.burst = 3;
-  ASSERT_EQ(node.Apply(limit), Outcome::kApplied);
+  node.LimitRequestsOfU1(3);
   v1::CheckRequest request;
   request.set_operation(v1::OPERATION_DOWNLOAD);
   request.set_requester("u1");

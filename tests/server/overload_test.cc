@@ -127,15 +127,7 @@ TEST_F(OverloadTest, WhatIsAskedAgainAnyhowGoesFirst) {
 }
 
 TEST_F(OverloadTest, WhatIsShedSpendsNothing) {
-  SetLimit limit;
-  limit.limit_id = "l1";
-  limit.level = Level::kContract;
-  limit.scope = LimitScope::kAccount;
-  limit.subject.account = "u1";
-  limit.dimension = Dimension::kRequests;
-  limit.rate = 0.001;
-  limit.burst = 1;
-  ASSERT_EQ(node_.Apply(limit), Outcome::kApplied);
+  node_.LimitRequestsOfU1(1);
   for (int i = 0; i < 5; ++i) EXPECT_EQ(Ask(Operation::kDownload, absl::Seconds(11)).reason, Reason::kOverloaded);
   EXPECT_EQ(Ask(Operation::kDownload, absl::ZeroDuration()).verdict, Verdict::kAllow) << "the one token is still there";
   EXPECT_EQ(Ask(Operation::kDownload, absl::ZeroDuration()).verdict, Verdict::kThrottle);

@@ -119,6 +119,19 @@ class TestNode {
     Apply(BindBucket{"b1", "u1", "cn"});
   }
 
+  // Lets u1 ask so often, and then not again while a test lasts.
+  void LimitRequestsOfU1(double burst) {
+    SetLimit limit;
+    limit.limit_id = "l1";
+    limit.level = Level::kContract;
+    limit.scope = LimitScope::kAccount;
+    limit.subject.account = "u1";
+    limit.dimension = Dimension::kRequests;
+    limit.rate = 0.001;
+    limit.burst = burst;
+    EXPECT_EQ(Apply(limit), Outcome::kApplied);
+  }
+
   Role RoleFor(const Change& change) const { return pack_->roles[change.index()].front(); }
 
   AdminServer::Parts AdminParts() {
