@@ -6,7 +6,7 @@
 #include <sanitizer/tsan_interface.h>
 
 #include "absl/synchronization/mutex.h"
-#include "tests/sanitizers/real_function.h"
+#include "real_function.h"
 
 extern "C" {  // of the run-time library; no header of GCC's declares them
 void AnnotateIgnoreReadsBegin(const char* file, int line);

@@ -7,7 +7,7 @@
 #include <sanitizer/tsan_interface.h>
 #include <sys/socket.h>
 
-#include "tests/sanitizers/real_function.h"
+#include "real_function.h"
 
 extern "C" {  // of the run-time library; no header of GCC's declares them
 // NOLINTBEGIN(bugprone-reserved-identifier)
