@@ -14,6 +14,7 @@ const char* __tsan_default_suppressions() {  // NOLINT(bugprone-reserved-identif
          "called_from_lib:libabsl_status.so\n"
          "called_from_lib:libabsl_cord.so\n"
          "called_from_lib:libabsl_time_zone.so\n"
+         "called_from_lib:libabsl_random_internal_pool_urbg.so\n"
          "race:^absl::debian3::StrAppend(\n"
          "race:^CRYPTO_THREAD_lock_free$\n"
          "race_top:^__interceptor_closedir$\n"
