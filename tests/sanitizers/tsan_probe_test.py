@@ -20,8 +20,9 @@ class TsanProbeTest(unittest.TestCase):
         return reported
 
     def assert_reported(self, probe, *cases):
+        # Whether two threads meet so that it is seen is chance: on a busy machine one run in forty saw nothing.
         for case in cases:
-            self.assertTrue(self.reported(probe, case), case)
+            self.assertTrue(any(self.reported(probe, case) for _ in range(5)), case)
 
     def assert_silent(self, probe, *cases):
         for case in cases:
