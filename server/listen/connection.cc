@@ -84,7 +84,7 @@ bool AcceptedConnection::Handshake() {
   return false;
 }
 
-ssize_t AcceptedConnection::Read(absl::Span<char> into) {
+ssize_t AcceptedConnection::Receive(absl::Span<char> into) {
   return tls_ != nullptr ? tls_->Read(into) : recv(fd_, into.data(), into.size(), 0);
 }
 
@@ -92,7 +92,9 @@ ssize_t AcceptedConnection::Write(absl::string_view bytes) {
   return tls_ != nullptr ? tls_->Write(bytes) : send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
 }
 
-bool AcceptedConnection::OnReadable(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now) {
+bool AcceptedConnection::Read(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now) {
+  read_ = {};
+  brief_ = true;
   if (lingering_) return Discard(scratch);
   if (handshaking()) {
     if (!Handshake()) return false;
@@ -106,9 +108,9 @@ bool AcceptedConnection::OnReadable(absl::Span<char> scratch, MonotonicTime arri
   if (before > 0) memcpy(scratch.data(), unread_.data(), before);
   const MonotonicTime read_at = CoarseNow();
   const uint64_t received_before = tls_ != nullptr ? tls_->received_bytes() : 0;
-  const ssize_t got = Read(scratch.subspan(before));
+  const ssize_t got = Receive(scratch.subspan(before));
   if (got < 0) return WouldBlock();
-  SetArrivedSince(waiting_.since(arrived_since));
+  read_arrived_since_ = waiting_.since(arrived_since);
   const size_t room = scratch.size() - before - static_cast<size_t>(got);
   const bool read_all = room >= (tls_ != nullptr ? TlsStream::kRecordBytes : 1);
   const size_t off_socket =
@@ -118,17 +120,31 @@ bool AcceptedConnection::OnReadable(absl::Span<char> scratch, MonotonicTime arri
     peer_done_ = true;
     return Account(Send(now));
   }
-  const size_t size = before + static_cast<size_t>(got);
-  if (session_ == nullptr) Recognise({scratch.data(), size}, now);
+  read_ = scratch.first(before + static_cast<size_t>(got));
+  brief_ = read_.size() <= kPieceBytes && 4 * Between(read_arrived_since_, read_at) <= limits_->wait_max;
+  return true;
+}
+
+bool AcceptedConnection::Work(CallGathering* gathering, MonotonicTime now) {
+  const absl::Span<char> bytes = std::exchange(read_, {});
+  if (bytes.empty()) return true;
+  SetArrivedSince(read_arrived_since_);
+  if (session_ == nullptr) Recognise({bytes.data(), bytes.size()}, now);
   if (session_ != nullptr) session_->OnWaited(WaitedAtMost(), now);
   size_t taken = 0;
-  if (session_ != nullptr && !Hand(scratch.subspan(0, size), now, &taken)) return false;
-  if (size - taken > Session::kUnreadBytesMax) return false;  // a session never lets it come to this
-  if (taken < size || before > 0) unread_.assign(scratch.data() + taken, size - taken);
+  if (session_ != nullptr) {
+    session_->GatherIn(gathering);
+    if (!Hand(bytes, now, &taken)) return false;
+  }
+  const size_t left = bytes.size() - taken;
+  if (left > Session::kUnreadBytesMax) return false;  // a session never lets it come to this
+  if (left > 0 || !unread_.empty()) unread_.assign(bytes.data() + taken, left);
   // The end came with the last bytes, and the socket says nothing of it any more.
   if (tls_ != nullptr && tls_->peer_ended()) peer_done_ = true;
-  return Account(Send(now));
+  return awaits_answers() || Account(Send(now));
 }
+
+bool AcceptedConnection::OnAnswered(MonotonicTime now) { return Account(Send(now)); }
 
 bool AcceptedConnection::Hand(absl::Span<char> bytes, MonotonicTime now, size_t* taken) {
   size_t piece = kPieceBytes;

@@ -29,10 +29,22 @@ class AcceptedConnection {
   AcceptedConnection& operator=(const AcceptedConnection&) = delete;
 
   // Each does what can be done without waiting, and returns whether the connection goes on; else it is to be destroyed.
-  // `scratch` is memory for what is read, of kScratchBytes; connections of a thread share it. `arrived_since`: nothing
-  // that waits in any socket of the thread arrived before; what is known of this one is set as ArrivedSince() of the
-  // thread.
-  bool OnReadable(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now);
+
+  // When the socket is readable: Read, and then Work on what came. `scratch` is memory for it, of kScratchBytes;
+  // connections of a thread share it. `arrived_since`: nothing that waits in any socket of the thread arrived before;
+  // what is known of this one is set as ArrivedSince() of the thread by Work.
+  bool Read(absl::Span<char> scratch, MonotonicTime arrived_since, MonotonicTime now);
+  // With `gathering`, which may be null, calls may be left there: see awaits_answers.
+  bool Work(CallGathering* gathering, MonotonicTime now);
+  // So little came, and waited for so short a time, that it can be left to a gathering.
+  bool is_brief() const { return brief_; }
+  // Of scratch, between Read and Work.
+  size_t bytes_read() const { return read_.size(); }
+  // Work left calls to the gathering: what was read stays where it is, and the connection is left alone, until they are
+  // answered. Then OnAnswered.
+  bool awaits_answers() const { return session_ != nullptr && session_->awaits_answers(); }
+  bool OnAnswered(MonotonicTime now);
+
   bool OnWritable(MonotonicTime now);
   bool Tick(MonotonicTime now);
   bool OnWatchedChanged(MonotonicTime now);
@@ -40,7 +52,7 @@ class AcceptedConnection {
 
   // What is to be waited for: a set of EPOLLIN and EPOLLOUT.
   uint32_t wanted_events() const;
-  // OnReadable is to be called when the socket has room, too.
+  // Read is to be called when the socket has room, too.
   bool read_wants_room() const { return tls_ != nullptr && tls_->read_wants_room() && !peer_done_ && !lingering_; }
   // Of TLS, and the peer has not shown yet that it may ask.
   bool handshaking() const { return tls_ != nullptr && !tls_->established(); }
@@ -67,7 +79,7 @@ class AcceptedConnection {
   void Begin(std::unique_ptr<Session> session);
   bool Handshake();
   // As recv(2) and send(2).
-  ssize_t Read(absl::Span<char> into);
+  ssize_t Receive(absl::Span<char> into);
   ssize_t Write(absl::string_view bytes);
   // Sends what can be sent, and ends what is finished.
   bool Send(MonotonicTime now);
@@ -80,6 +92,9 @@ class AcceptedConnection {
   std::unique_ptr<Session> session_;
   const std::unique_ptr<TlsStream> tls_;  // null = in the clear
   SocketWaiting waiting_;
+  absl::Span<char> read_;  // of the driver's scratch memory: what Work is to take
+  MonotonicTime read_arrived_since_;
+  bool brief_ = true;
   std::string unread_;   // the front of what did not come whole
   size_t sent_ = 0;      // of session_->out()
   MonotonicTime since_;  // accepted; or the peer last took something; or the end began

@@ -9,14 +9,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/listen/waiting.h"
-
 namespace sluice {
 namespace {
 
 constexpr absl::Duration kTick = absl::Seconds(1);
 constexpr size_t kEventsMin = 256;
 constexpr int64_t kLongTurnNs = 2'000'000;
+// What connections that wait to be answered together may keep of what was read: beyond, they are answered.
+constexpr size_t kAskingBytesMax = size_t{32} << 10;
 
 }  // namespace
 
@@ -56,7 +56,7 @@ EventLoop::EventLoop(int epoll, int wake, const Router* router, const SessionLim
       counts_(counts),
       tls_(tls),
       newcomers_max_(newcomers_max),
-      scratch_(AcceptedConnection::kScratchBytes) {}
+      scratch_(AcceptedConnection::kScratchBytes + kAskingBytesMax) {}
 
 EventLoop::~EventLoop() {
   if (thread_.joinable()) {
@@ -124,7 +124,6 @@ void EventLoop::Join() {
 void EventLoop::Run() {
   std::vector<epoll_event> events(kEventsMin);
   ticked_ = fine_ticked_ = MonotonicNow();
-  Waiting waiting;
   int count = 0;
   for (MonotonicTime now = ticked_; !draining_ || (!connections_.empty() && now < deadline_);) {
     // Room for all of them, with the eventfd and what is watched: of a look that shows a part of what is ready it is
@@ -137,31 +136,61 @@ void EventLoop::Run() {
     const bool slept = count == 0;
     if (slept) count = epoll_wait(epoll_, events.data(), room, PatienceMs(now));
     now = MonotonicNow();
-    waiting.OnWork(slept, now);
+    waiting_.OnWork(slept, now);
     for (size_t i = 0; i < static_cast<size_t>(std::max(0, count)); ++i) {
       void* const data = events[i].data.ptr;
       if (data == nullptr) {
+        AnswerGathered(now);
         TakeTasks(now);
       } else if (data == this) {
+        AnswerGathered(now);
         if (!draining_) on_readable_();
       } else {
         auto* const connection = static_cast<AcceptedConnection*>(data);
-        if (connection->gone) continue;
-        bool goes_on = true;
-        // An error is met by the read or the write.
-        if ((events[i].events & EPOLLOUT) != 0) goes_on = connection->OnWritable(now);
-        if (goes_on && ((events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 || connection->read_wants_room())) {
-          goes_on = connection->OnReadable(absl::MakeSpan(scratch_), waiting.since(), now);
-        }
-        fine_ |= connection->has_deadlines();
-        Settle(connection, goes_on);
+        if (!connection->gone) OnReady(connection, events[i].events, count > 1, now);
       }
     }
+    AnswerGathered(now);
     dead_.clear();
     TickAll(now);
   }
   connections_count_.fetch_sub(static_cast<int>(connections_.size()), std::memory_order_relaxed);
   connections_.clear();
+}
+
+void EventLoop::OnReady(AcceptedConnection* connection, uint32_t events, bool in_company, MonotonicTime now) {
+  bool goes_on = true;
+  // An error is met by the read or the write.
+  if ((events & EPOLLOUT) != 0) goes_on = connection->OnWritable(now);
+  if (goes_on && ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 || connection->read_wants_room())) {
+    const absl::Span<char> scratch = absl::MakeSpan(scratch_).subspan(asking_bytes_, AcceptedConnection::kScratchBytes);
+    goes_on = connection->Read(scratch, waiting_.since(), now);
+    const size_t bytes = connection->bytes_read();
+    const bool gathers = in_company && connection->is_brief();
+    // Nobody waits for the work of a large one.
+    if (!gathers) AnswerGathered(now);
+    if (goes_on) goes_on = connection->Work(gathers ? &gathering_ : nullptr, now);
+    if (connection->awaits_answers()) {
+      asking_.push_back(connection);
+      asking_bytes_ += bytes;
+      if (gathering_.enough() || asking_bytes_ > kAskingBytesMax) AnswerGathered(now);
+      return;
+    }
+  }
+  fine_ |= connection->has_deadlines();
+  Settle(connection, goes_on);
+}
+
+void EventLoop::AnswerGathered(MonotonicTime now) {
+  if (asking_.empty()) return;
+  gathering_.Answer();
+  for (AcceptedConnection* const connection : asking_) {
+    const bool goes_on = connection->OnAnswered(now);
+    fine_ |= connection->has_deadlines();
+    Settle(connection, goes_on);
+  }
+  asking_.clear();
+  asking_bytes_ = 0;
 }
 
 int EventLoop::PatienceMs(MonotonicTime now) const {

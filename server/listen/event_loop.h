@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "server/listen/connection.h"
 #include "server/listen/tls_source.h"
+#include "server/listen/waiting.h"
 
 namespace sluice {
 
@@ -63,6 +64,10 @@ class EventLoop {
   void TakeTasks(MonotonicTime now) ABSL_LOCKS_EXCLUDED(mutex_);
   void Wake();
   void Serve(int fd, MonotonicTime now);
+  // Moves a connection of which epoll says `events`. `in_company`: of others it says something too.
+  void OnReady(AcceptedConnection* connection, uint32_t events, bool in_company, MonotonicTime now);
+  // What connections of this look left to be answered together.
+  void AnswerGathered(MonotonicTime now);
   // Makes room for one more that has not shown who it is.
   void CutOldestNewcomer();
   // Waits for what the connection wants now; or destroys it.
@@ -93,7 +98,12 @@ class EventLoop {
   std::vector<AcceptedConnection*> newcomers_;
   // Destroyed in the middle of a batch of events, of which another may be meant for it.
   std::vector<std::unique_ptr<AcceptedConnection>> dead_;
+  // What is read; behind what those wait for that are in `asking_`.
   std::vector<char> scratch_;
+  CallGathering gathering_;
+  std::vector<AcceptedConnection*> asking_;
+  size_t asking_bytes_ = 0;
+  Waiting waiting_;
   MonotonicTime ticked_;       // all of them
   MonotonicTime fine_ticked_;  // those that have deadlines
   bool fine_ = false;          // some connection has deadlines

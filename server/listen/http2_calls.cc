@@ -226,10 +226,19 @@ void Http2Session::Ask(Stream* stream, absl::string_view message) {
 }
 
 void Http2Session::AnswerThoseAsked() {
+  UnaryMethod* const method = asked_streams_.front()->grpc->method;
+  method->CallTogether(BeginAnswering(), this);
+  EndAnswering();
+}
+
+absl::Span<const AskedCall> Http2Session::BeginAnswering() {
   // Empty from here on: what ends a stream on the way may end the connection, which looks here first.
   answering_.swap(asked_);
   answering_streams_.swap(asked_streams_);
-  answering_streams_.front()->grpc->method->CallTogether(answering_, this);
+  return answering_;
+}
+
+void Http2Session::EndAnswering() {
   answering_.clear();
   answering_streams_.clear();
 }

@@ -106,7 +106,11 @@ size_t Http2Session::Receive(absl::Span<char> bytes, MonotonicTime now) {
     OnFrame(frame, absl::string_view(bytes.data() + at + kFrameHeaderBytes, frame.length));
     at += kFrameHeaderBytes + frame.length;
   }
-  AnswerAsked();
+  if (gathering_ != nullptr && !asked_.empty()) {
+    gathering_->Add(this, asked_streams_.front()->grpc->method, asked_.size());
+  } else {
+    AnswerAsked();
+  }
   if (finished_) return bytes.size();
   if (!settings_seen_) return at;
   if (at == bytes.size() && block_stream_ == 0) {

@@ -23,7 +23,7 @@
 
 namespace sluice::http2 {
 
-class Http2Session final : public Session, private AnswerSink {
+class Http2Session final : public Session, private Asker {
  public:
   // Both must outlive the session.
   Http2Session(const Router* router, const SessionLimits* limits, MonotonicTime now);
@@ -35,6 +35,7 @@ class Http2Session final : public Session, private AnswerSink {
   void Tick(MonotonicTime now) override;
   void OnWatchedChanged() override;
   void Drain(MonotonicTime now) override;
+  bool awaits_answers() const override { return !asked_.empty(); }
   bool has_deadlines() const override { return deadlines_ > 0; }
   size_t held_bytes() const override;
   void Rest() override;
@@ -88,7 +89,8 @@ class Http2Session final : public Session, private AnswerSink {
   // Answers whatever messages of a stream are whole, while the peer takes the answers.
   void PumpStream(Stream* stream, absl::string_view data);
   void OnWatchBody(Stream* stream);
-  // Keeps a unary call until AnswerAsked; its message lies in what Receive was given or in the stream's body.
+  // Keeps a unary call until AnswerAsked, or until it is answered with those of others; its message lies in what
+  // Receive was given or in the stream's body.
   void Ask(Stream* stream, absl::string_view message);
   // Answers the calls that were kept, whose streams are gone then. Called before anything else is sent or looks at
   // them, so that what goes out is the same however it came in.
@@ -96,6 +98,8 @@ class Http2Session final : public Session, private AnswerSink {
     if (!asked_.empty()) AnswerThoseAsked();
   }
   void AnswerThoseAsked();
+  absl::Span<const AskedCall> BeginAnswering() override;
+  void EndAnswering() override;
   std::string* BeginAnswer(size_t call) override;
   bool EndAnswer(size_t call, absl::Status status) override;
   // An answer of `size` bytes that was written to `out_` behind room for its frames.
@@ -189,7 +193,8 @@ class Http2Session final : public Session, private AnswerSink {
   int64_t drain_since_ns_ = 0;
   DrainStep drain_ = DrainStep::kNone;
 
-  // Unary calls of one method that are whole and wait for more of what came in the same read; and those that are being
+  // Unary calls of one method that are whole and wait for more of what came in the same read, or in those of other
+  // sessions; and those that are being
   // answered.
   static constexpr size_t kAskedMax = 16;
   std::vector<AskedCall> asked_, answering_;

@@ -15,6 +15,7 @@
 #include "enforcement/check.h"
 #include "metrics/wire_counts.h"
 #include "server/listen/buffer_budget.h"
+#include "server/listen/call_gathering.h"
 
 namespace sluice {
 
@@ -44,6 +45,13 @@ class Session {
 
   // What it holds for its peer is asked of `share` from now on; null = it is not.
   void DrawOn(BufferShare* share) { share_ = share; }
+
+  // At the end of each Receive from now on, calls that can be answered with those of others are left to `gathering`,
+  // with the bytes that it was given; until they are answered nothing else may be asked of the session. Null = it
+  // answers them itself.
+  void GatherIn(CallGathering* gathering) { gathering_ = gathering; }
+  // Some were left there, and are not answered yet.
+  virtual bool awaits_answers() const { return false; }
 
   // What Receive is given next has waited for at most so long.
   virtual void OnWaited(absl::Duration waited, MonotonicTime now) {}
@@ -92,6 +100,7 @@ class Session {
   std::string out_;
   bool finished_ = false;
   BufferShare* share_ = nullptr;
+  CallGathering* gathering_ = nullptr;
   WireCounts* counts_ = nullptr;
 };
 

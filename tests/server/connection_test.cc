@@ -12,6 +12,7 @@
 
 #include "gtest/gtest.h"
 #include "metrics/wire_counts.h"
+#include "server/listen/waiting.h"
 
 namespace sluice {
 namespace {
@@ -72,9 +73,11 @@ class ConnectionTest : public testing::Test {
     for (ssize_t got; (got = recv(peer_, piece, sizeof piece, 0)) > 0;) bytes.append(piece, static_cast<size_t>(got));
     return bytes;
   }
-  bool OnReadable() { return connection_->OnReadable(absl::MakeSpan(scratch_), kNow, kNow); }
+  bool OnReadable() {
+    return connection_->Read(absl::MakeSpan(scratch_), kNow, kNow) && connection_->Work(nullptr, kNow);
+  }
 
-  const SessionLimits limits_{};
+  SessionLimits limits_;
   WireCounts counts_;
   std::vector<char> scratch_ = std::vector<char>(AcceptedConnection::kScratchBytes);
   int peer_ = -1;
@@ -97,6 +100,27 @@ TEST_F(ConnectionTest, SendsTheFirstAnswersBeforeItWorksOnTheLast) {
   EXPECT_LE(answered_when_read, 100);
   EXPECT_EQ(read + Read(), std::string(20'000, 'X'));
   EXPECT_EQ(session_->answered(), 200);
+}
+
+TEST_F(ConnectionTest, IsBriefWhereLittleCameAndDidNotWait) {
+  limits_.wait_max = absl::Seconds(100);
+  Begin(100);
+  const auto read = [this](absl::Duration ago) {
+    return connection_->Read(absl::MakeSpan(scratch_), {CoarseNow().ns - absl::ToInt64Nanoseconds(ago)}, kNow);
+  };
+  Ask(std::string(4096, 'x'));
+  ASSERT_TRUE(read(absl::Seconds(20)));
+  EXPECT_TRUE(connection_->is_brief());
+  ASSERT_TRUE(connection_->Work(nullptr, kNow));
+  Ask(std::string(4096, 'x'));
+  ASSERT_TRUE(read(absl::Seconds(30)));
+  EXPECT_FALSE(connection_->is_brief());
+  ASSERT_TRUE(connection_->Work(nullptr, kNow));
+  Ask(std::string(8192, 'x'));
+  ASSERT_TRUE(read(absl::ZeroDuration()));
+  EXPECT_FALSE(connection_->is_brief());
+  // What is left of units is given with what comes next.
+  EXPECT_EQ(connection_->bytes_read(), 8192u + 2 * 4096u % 100);
 }
 
 TEST_F(ConnectionTest, TakesUnitsOfAnySize) {

@@ -1,6 +1,8 @@
 // HTTP/2 as RFC 9113 wants it of a server: the cases of h2spec that apply, section by section, and gRPC on top.
 #include "server/listen/http2_session.h"
 
+#include <algorithm>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
@@ -217,6 +219,60 @@ TEST(Http2TogetherTest, AnswersTheSameInTheSameOrderHoweverBytesArrive) {
     ASSERT_EQ(out[0], out[2]) << seed;
     ASSERT_EQ(routes[0].method.calls, routes[1].method.calls) << seed;
   }
+}
+
+// Nor whether they are answered together with those of other connections.
+TEST(Http2TogetherTest, AnswersTheSameInTheCompanyOfOtherConnections) {
+  constexpr MonotonicTime kNow{1'000'000'000'000};
+  constexpr size_t kConnections = 4;
+  int more_together = 0;
+  for (unsigned seed = 1; seed <= 500; ++seed) {
+    std::mt19937 random(seed);
+    std::string conversations[kConnections];
+    for (std::string& conversation : conversations) conversation = AnyConversation(&random);
+    EchoRoutes alone, in_company;
+    SessionLimits limits;
+    limits.streams_max = 20;
+    std::string wanted[kConnections], got[kConnections];
+    for (size_t i = 0; i < kConnections; ++i) {
+      Http2Session session(&alone.router, &limits, kNow);
+      std::string bytes = conversations[i];
+      session.Receive(absl::MakeSpan(bytes), kNow);
+      wanted[i] = WithoutDates(session.out());
+    }
+    std::unique_ptr<Http2Session> sessions[kConnections];
+    std::string unread[kConnections];
+    size_t at[kConnections] = {};
+    for (auto& session : sessions) session = std::make_unique<Http2Session>(&in_company.router, &limits, kNow);
+    const auto all_said = [&] {
+      for (size_t i = 0; i < kConnections; ++i) {
+        if (at[i] < conversations[i].size()) return false;
+      }
+      return true;
+    };
+    while (!all_said()) {
+      CallGathering gathering;
+      size_t taken[kConnections];
+      for (size_t i = 0; i < kConnections; ++i) {
+        const size_t piece = random() % 2000;
+        unread[i] += conversations[i].substr(at[i], piece);
+        at[i] = std::min(at[i] + piece, conversations[i].size());
+        sessions[i]->GatherIn(random() % 8 == 0 ? nullptr : &gathering);
+        taken[i] = sessions[i]->Receive(absl::MakeSpan(unread[i]), kNow);
+      }
+      gathering.Answer();
+      for (size_t i = 0; i < kConnections; ++i) {
+        ASSERT_FALSE(sessions[i]->awaits_answers());
+        unread[i].erase(0, taken[i]);
+        got[i] += std::exchange(sessions[i]->out(), {});
+      }
+    }
+    for (size_t i = 0; i < kConnections; ++i) ASSERT_EQ(WithoutDates(got[i]), wanted[i]) << seed << " " << i;
+    ASSERT_EQ(in_company.method.calls, alone.method.calls) << seed;
+    ASSERT_EQ(in_company.other.calls, alone.other.calls) << seed;
+    more_together += in_company.method.most_together > alone.method.most_together;
+  }
+  EXPECT_GT(more_together, 0);
 }
 
 TEST_F(Http2SessionTest, HandsCallsOfOneReadToTheirMethodTogether) {

@@ -14,10 +14,12 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "echo_methods.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "http1_response.h"
+#include "http2_peer.h"
 #include "metrics/wire_metrics.h"
 #include "raw_call.h"
 #include "server/listen/grpc_listener.h"
@@ -133,6 +135,50 @@ TEST_F(ListenerTest, TellsTheProtocolFromAnyPieces) {
   other.Send("PRI * HTTP/2.0\r\n\r\nNo");
   other.Send("pe");
   EXPECT_THAT(other.ReadResponse(), StartsWith("HTTP/1.1 505 "));
+}
+
+// Waits until it is let go.
+class HeldHandler final : public HttpHandler {
+ public:
+  void Answer(const HttpRequest& request, HttpResponse* response) override {
+    entered.Notify();
+    let_go.WaitForNotification();
+  }
+  absl::Notification entered, let_go;
+};
+
+TEST_F(ListenerTest, AnswersCallsOfConnectionsThatAreReadyTogetherTogether) {
+  HeldHandler held;
+  routes_.router.AddHttp("/held", &held);
+  Start({.threads = 1});
+  constexpr size_t kCallers = 5;
+  const std::string call =
+      absl::StrCat(http2::FrameBytes(http2::FrameType::kHeaders, http2::kEndHeaders, 1,
+                                     http2::Block(http2::GrpcFields("/t.T/Unary"))),
+                   http2::FrameBytes(http2::FrameType::kData, http2::kEndStream, 1, http2::Message("hello")));
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (size_t i = 0; i < kCallers; ++i) {
+    callers.push_back(std::make_unique<Caller>(listener_->address()));
+    callers.back()->Send(absl::StrCat(http2::kPreface, http2::FrameBytes(http2::FrameType::kSettings, 0, 0, "")));
+    EXPECT_EQ(callers.back()->Read(9).size(), 9u);  // it is served
+  }
+  Caller holder(listener_->address());
+  holder.Send("GET /held HTTP/1.1\r\nHost: h\r\n\r\n");
+  held.entered.WaitForNotification();
+  for (const auto& caller : callers) caller->Send(call);
+  Caller other(listener_->address());
+  other.Send(kGet);
+  held.let_go.Notify();
+  EXPECT_THAT(other.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  for (const auto& caller : callers) {
+    std::string answer;
+    while (!absl::StrContains(answer, "hello")) {
+      const std::string more = caller->Read(1);
+      ASSERT_FALSE(more.empty());
+      answer += more;
+    }
+  }
+  EXPECT_EQ(routes_.method.most_together, kCallers);
 }
 
 TEST_F(ListenerTest, AnswersACallerThatHasShutItsSide) {
