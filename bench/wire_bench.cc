@@ -50,7 +50,7 @@ struct Flags {
 
 // Everything that is asked, ready to be sent.
 struct Questions {
-  std::shared_ptr<const Http2Calls> unary, with_deadline, batch, echo;
+  std::shared_ptr<const Http2Calls> unary, with_deadline, shed, batch, echo;
   std::shared_ptr<const std::vector<std::string>> nginx_door;
 };
 
@@ -72,6 +72,7 @@ Questions Prepare(const Sizes& sizes) {
   constexpr absl::string_view kCheck = "/sluice.v1.Enforcement/Check";
   Questions questions;
   questions.unary = std::make_shared<const Http2Calls>(kCheck, "", messages, right);
+  questions.shed = std::make_shared<const Http2Calls>(kCheck, "", messages, right, IsShed);
   questions.with_deadline = std::make_shared<const Http2Calls>(kCheck, "1S", messages, right);
   questions.echo = std::make_shared<const Http2Calls>(kCheck, "", messages, as_first);
   questions.batch = std::make_shared<const Http2Calls>("/sluice.v1.Enforcement/CheckBatch", "", batches, all_right);
@@ -334,7 +335,7 @@ int Main(int argc, char** argv) {
   app.add_option("--only", flags.only, "Only this contest")
       ->check(CLI::IsMember({"saturated", "connections", "outstanding", "batches", "http1"}));
   app.add_option("--session-calls", flags.session_calls, "Only so many checks by the HTTP/2 session, without sockets");
-  app.add_option("--session-case", flags.session_case, "Of those, only null, bare, deadline, batch or watched");
+  app.add_option("--session-case", flags.session_case, "Of those, only null, bare, deadline, batch, watched or shed");
   app.add_option("--serve", flags.serve, "Be the server of this name: for this program itself")->group("");
   app.add_option("--folder", flags.folder)->group("");
   app.add_option("--socket", flags.socket)->group("");
@@ -352,7 +353,8 @@ int Main(int argc, char** argv) {
     status = ServePingPong(flags.socket, flags.request_bytes, flags.answer_bytes);
   } else if (flags.session_calls > 0) {
     const Questions questions = Prepare(flags.sizes);
-    status = PrintSessionCosts(flags.sizes, {questions.unary, questions.with_deadline, questions.batch, kBatch},
+    status = PrintSessionCosts(flags.sizes,
+                               {questions.unary, questions.with_deadline, questions.shed, questions.batch, kBatch},
                                flags.session_calls, flags.session_case);
   } else {
     status = Arena(flags).Run();

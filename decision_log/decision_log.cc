@@ -32,6 +32,18 @@ std::atomic<uint32_t> next_thread{0};
 thread_local const uint32_t this_thread = next_thread.fetch_add(1, std::memory_order_relaxed);
 thread_local int64_t plain_allows = 0;
 
+// A record costs more than to shed does. Of what a thread sheds in a second so many are written, and the others
+// counted.
+constexpr int kOverloadsASecond = 100;
+thread_local int64_t overload_second = 0;
+thread_local int overloads = 0;
+
+bool KeepsOverload(Moment now) {
+  const int64_t second = absl::ToUnixSeconds(now.wall);
+  if (std::exchange(overload_second, second) != second) overloads = 0;
+  return ++overloads <= kOverloadsASecond;
+}
+
 }  // namespace
 
 DecisionLog::DecisionLog(Options options) : options_(std::move(options)) {
@@ -131,6 +143,7 @@ void DecisionLog::OnDecision(const CheckInput& input, const Decision& decision, 
     if (options_.sample == 0 || ++plain_allows < options_.sample) return;
     plain_allows = 0;
   }
+  if (log_class == LogClass::kOverload && !KeepsOverload(now)) return Drop(log_class);
   const RecordWriter writer(input, decision);
   RecordRing* const ring = ClaimRing();
   char* const room = ring == nullptr ? nullptr : ring->Reserve(writer.bytes(), log_class);
@@ -139,8 +152,12 @@ void DecisionLog::OnDecision(const CheckInput& input, const Decision& decision, 
     ring->Commit();
   }
   if (ring != nullptr) ring->Release();
+  if (room == nullptr) Drop(log_class);
+}
+
+void DecisionLog::Drop(LogClass log_class) {
   // Relaxed: a count orders nothing.
-  if (room == nullptr) dropped_[static_cast<size_t>(log_class)].fetch_add(1, std::memory_order_relaxed);
+  dropped_[static_cast<size_t>(log_class)].fetch_add(1, std::memory_order_relaxed);
 }
 
 absl::Status DecisionLog::Query(const v1::LogQuery& query, LogCursor* cursor,

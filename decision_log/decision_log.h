@@ -63,7 +63,7 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
   // Writes out what there is, as far as the disk takes it, and closes the segment.
   ~DecisionLog() override;
 
-  // Thread-safe; never blocks, never allocates.
+  // Thread-safe; never blocks, never allocates. Of what a thread answers OVERLOADED a hundred are kept each second.
   void OnDecision(const CheckInput& input, const Decision& decision, Moment now) override;
 
   // Flushes first, so that it answers of every decision made before the call.
@@ -93,6 +93,7 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
   absl::Status Start() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<LogPosition> Recover();
   RecordRing* ClaimRing();
+  void Drop(LogClass log_class);
 
   // The log's thread. Members without a guard are its own.
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -91,12 +91,13 @@ uint8_t CountOf(const List& list) {
 }  // namespace
 
 absl::string_view Name(LogClass value) {
-  constexpr absl::string_view kNames[] = {"sample", "warning", "throttle", "evidence", "denial"};
+  constexpr absl::string_view kNames[] = {"sample", "warning", "throttle", "evidence", "denial", "overload"};
   const auto index = static_cast<size_t>(value);
   return index < std::size(kNames) ? kNames[index] : "?";
 }
 
 LogClass ClassOf(const CheckInput& input, const Decision& decision) {
+  if (decision.reason == Reason::kOverloaded) return LogClass::kOverload;
   switch (decision.verdict) {
     case Verdict::kAllow:
       if (input.principal == Principal::kEvidenceReader || input.principal == Principal::kModeration) {

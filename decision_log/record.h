@@ -17,16 +17,18 @@
 
 namespace sluice {
 
-// What a record is worth. Where there is no room for all, the lower ones are given up first, denials last.
+// What a record is worth. Where there is no room for all, samples and overloads are given up first, denials last. The
+// numbers are those of the format.
 enum class LogClass : uint8_t {
   kSample = 0,    // a plain allow
   kWarning = 1,   // allowed with a remark, or what a rule on trial would have refused
   kThrottle = 2,  // not now
   kEvidence = 3,  // asked by an evidence reader or the content scanner, who see what a flag denies
   kDenial = 4,
+  kOverload = 5,  // OVERLOADED, whatever the failure policy made of it: nothing was looked at
 };
-inline constexpr int kLogClassCount = 5;
-// "sample", "warning", "throttle", "evidence", "denial".
+inline constexpr int kLogClassCount = 6;
+// "sample", "warning", "throttle", "evidence", "denial", "overload".
 absl::string_view Name(LogClass value);
 
 LogClass ClassOf(const CheckInput& input, const Decision& decision);

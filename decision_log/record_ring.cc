@@ -12,7 +12,7 @@ constexpr uint32_t kLapEnds = 0xFFFFFFFFu;
 constexpr size_t Aligned(size_t bytes) { return (bytes + kAlign - 1) & ~(kAlign - 1); }
 
 // Eighths of the ring that a class may fill.
-constexpr size_t kShare[kLogClassCount] = {4, 5, 6, 7, 8};
+constexpr size_t kShare[kLogClassCount] = {4, 5, 6, 7, 8, 4};
 
 }  // namespace
 

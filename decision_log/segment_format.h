@@ -31,8 +31,9 @@ inline constexpr size_t kIndexBytesMax = size_t{1} << 30;
 inline constexpr size_t kNodeNameBytesMax = 256;
 inline constexpr int64_t kNumberMax = int64_t{1} << 62;  // of segments and records: what a reader believes
 
-// 2: filters of blocks have ids of requests and traces. Format 1 is read, and written no more.
-inline constexpr uint32_t kSegmentVersion = 2;
+// 2: filters of blocks have ids of requests and traces. 3: records have the class "overload". Older ones are read, and
+// written no more.
+inline constexpr uint32_t kSegmentVersion = 3;
 
 struct SegmentHeader {
   int64_t segment = 0;       // its number, from 1

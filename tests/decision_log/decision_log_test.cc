@@ -117,6 +117,31 @@ TEST_F(DiskLogTest, SamplesPlainAllowsAndNothingElse) {
   EXPECT_EQ(counts, wanted);
 }
 
+TEST_F(DiskLogTest, WritesAHundredOverloadsASecondAndCountsTheOthers) {
+  Open();
+  Decision let_through = Answered(Verdict::kAllow, Reason::kOverloaded);
+  let_through.warnings = {Reason::kOverloaded};
+  for (int second = 0; second < 2; ++second) {
+    for (int i = 0; i < 400; ++i) {
+      Log(Asked("refused"), Denied(Reason::kOverloaded));
+      Log(Asked("let through"), let_through);
+      Log(Asked("denied"), Denied());
+    }
+    clock_.Advance(absl::Seconds(1));
+  }
+  EXPECT_EQ(log_->figures().dropped[static_cast<size_t>(LogClass::kOverload)], 2 * 700);
+  Close();
+  std::map<std::string, int> counts;
+  for (const std::string& id : FindAll()) ++counts[id];
+  const std::map<std::string, int> wanted = {{"refused", 100}, {"let through", 100}, {"denied", 800}};
+  EXPECT_EQ(counts, wanted);
+  const LogReport report = Verify();
+  EXPECT_THAT(report.faults, IsEmpty());
+  EXPECT_EQ(report.by_class[static_cast<size_t>(LogClass::kOverload)], 200);
+  EXPECT_EQ(report.by_class[static_cast<size_t>(LogClass::kDenial)], 800);
+  EXPECT_THAT(report.remarks, Contains("dropped overload=1400"));
+}
+
 TEST_F(DiskLogTest, AnswersOfWhatWasDecidedBeforeTheQuery) {
   DecisionLog& log = Open();
   for (int i = 0; i < 50; ++i) {

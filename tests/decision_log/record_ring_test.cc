@@ -52,10 +52,12 @@ TEST(RecordRingTest, LowerClassesFindItFullFirst) {
   RecordRing ring(kBytes);
   const std::string text(1000, 'x');
   int before = 0;
-  for (int log_class = 0; log_class < kLogClassCount; ++log_class) {
+  for (const LogClass log_class :
+       {LogClass::kSample, LogClass::kWarning, LogClass::kThrottle, LogClass::kEvidence, LogClass::kDenial}) {
+    EXPECT_FALSE(log_class > LogClass::kSample && Put(&ring, text, LogClass::kOverload));
     int count = 0;
-    while (Put(&ring, text, static_cast<LogClass>(log_class))) ++count;
-    EXPECT_GT(count, 0) << Name(static_cast<LogClass>(log_class));
+    while (Put(&ring, text, log_class)) ++count;
+    EXPECT_GT(count, 0) << Name(log_class);
     before += count;
   }
   EXPECT_NEAR(before, static_cast<int>(kBytes / 1008), 2);
