@@ -66,7 +66,7 @@ bool CephRgwDoor::IsAllowed(const HttpRequest& request) {
   mapped.input.door = Door::kCephRgw;
   mapped.input.region = options_->region;
   mapped.input.trace_parent = request.trace_parent();
-  return checker_->Check(mapped.input, &decision).ok() && decision.verdict == Verdict::kAllow;
+  return checker_->Check(&mapped.input, &decision).ok() && decision.verdict == Verdict::kAllow;
 }
 
 void CephRgwDoor::Answer(const HttpRequest& request, HttpResponse* response) {

@@ -47,7 +47,7 @@ void CheckDoor::Check(const HttpRequest& request, HttpResponse* response) {
   input.door = Door::kHttp;
   input.trace_parent = request.trace_parent();
   Decision decision;
-  if (const absl::Status status = checker_->Check(input, &decision); !status.ok()) {
+  if (const absl::Status status = checker_->Check(&input, &decision); !status.ok()) {
     RenderUnmapped(status, request.trace_parent(), response);
     return;
   }

@@ -13,7 +13,7 @@ absl::Status MapAndCheck(const DoorOptions& options, Profile profile, const Gate
   mapped->input.door = door;
   mapped->input.region = options.region;
   mapped->input.tell_rate = true;
-  return checker->Check(mapped->input, decision);
+  return checker->Check(&mapped->input, decision);
 }
 
 absl::Status ReadDescription(const HttpRequest& request, absl::string_view header, absl::string_view* value) {

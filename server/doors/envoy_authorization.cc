@@ -106,7 +106,7 @@ absl::Status EnvoyAuthorization::Call(absl::string_view request, const CallConte
     if (input.trace_parent.empty()) input.trace_parent = context.trace_parent;
     input.door = Door::kEnvoyAuthorization;
     input.tell_rate = true;
-    status = checker_->Check(input, &decision);
+    status = checker_->Check(&input, &decision);
   } else {
     checker_->OnUnreadable();
   }

@@ -168,7 +168,7 @@ absl::Status EnvoyRateLimit::Call(absl::string_view request, const CallContext& 
       continue;
     }
     const absl::Status checked =
-        asked[i].hits == 0 ? checker_->Peek(input, &decisions[i]) : checker_->Check(input, &decisions[i]);
+        asked[i].hits == 0 ? checker_->Peek(&input, &decisions[i]) : checker_->Check(&input, &decisions[i]);
     if (!checked.ok()) return checked;
     FillStatus(decisions[i], status);
     if (decisions[i].verdict == Verdict::kAllow) continue;

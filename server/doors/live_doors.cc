@@ -48,7 +48,7 @@ absl::Status Judge(const DoorOptions& options, const Stream& stream, Door door, 
   input.region = options.region;
   input.door = door;
   input.trace_parent = trace_parent;
-  return checker->Check(input, decision);
+  return checker->Check(&input, decision);
 }
 
 void Refuse(const DoorOptions& options, const Decision& decision, HttpResponse* response) {

@@ -87,7 +87,7 @@ bool MinioDoor::IsAllowed(const HttpRequest& request) {
   input.version_id = fields[kVersion];
   input.client_ip = fields[kSourceIp];
   Decision decision;
-  if (!checker_->Check(input, &decision).ok() || decision.verdict != Verdict::kAllow) return false;
+  if (!checker_->Check(&input, &decision).ok() || decision.verdict != Verdict::kAllow) return false;
   if (IsTrue(fields[kRoot]) || IsTrue(fields[kDenyOnly])) return true;
   if (!absl::StartsWith(fields[kAction], "s3:")) return false;  // administration is the root account's
   // A new bucket has no owner yet, and a list of buckets no bucket.

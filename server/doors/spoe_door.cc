@@ -113,7 +113,7 @@ void SpoeDoor::Check(const Arguments& arguments, std::string* actions) {
     input.region = options_->region;
     input.door = Door::kHaproxy;
     input.tell_rate = true;
-    status = checker_->Check(input, &decision);
+    status = checker_->Check(&input, &decision);
   } else {
     checker_->OnUnreadable();
   }

@@ -109,19 +109,24 @@ void Checker::TellDecided(Door door, size_t checks, Moment now) {
   for (DecisionObserver* observer : observers_) observer->OnDecided(door, checks, now);
 }
 
-absl::Status Checker::Check(const CheckInput& input, Decision* decision) {
-  if (absl::Status status = Engine::Validate(input); !status.ok()) return Malformed(std::move(status));
-  Judge(input, clock_->Now(), decision);
+absl::Status Checker::ValidateCheck(CheckInput* input) {
+  absl::Status status = Engine::Validate(*input, &input->address);
+  return status.ok() ? status : Malformed(std::move(status));
+}
+
+absl::Status Checker::Check(CheckInput* input, Decision* decision) {
+  if (absl::Status status = ValidateCheck(input); !status.ok()) return status;
+  Judge(*input, clock_->Now(), decision);
   return absl::OkStatus();
 }
 
-absl::Status Checker::Peek(const CheckInput& input, Decision* decision) {
-  if (absl::Status status = Engine::Validate(input); !status.ok()) return Malformed(std::move(status));
+absl::Status Checker::Peek(CheckInput* input, Decision* decision) {
+  if (absl::Status status = ValidateCheck(input); !status.ok()) return status;
   const bool undecided = readiness_->stale() && !engine_->options().failure.of(Reason::kStalePolicy).decide;
   if (undecided) {
-    engine_->CannotDecide(Reason::kStalePolicy, input, decision);
+    engine_->CannotDecide(Reason::kStalePolicy, *input, decision);
   } else {
-    *decision = engine_->Explain(input, clock_->Now(), nullptr);
+    *decision = engine_->Explain(*input, clock_->Now(), nullptr);
   }
   return absl::OkStatus();
 }
@@ -129,9 +134,7 @@ absl::Status Checker::Peek(const CheckInput& input, Decision* decision) {
 absl::Status Checker::Read(absl::string_view request, const CallContext& context, CheckInput* input) {
   input->trace_parent = context.trace_parent;
   if (!DecodeCheckRequest(request, input)) return Malformed(Unreadable("CheckRequest", request));
-  if (absl::Status status = Engine::Validate(*input, &input->address); !status.ok())
-    return Malformed(std::move(status));
-  return absl::OkStatus();
+  return ValidateCheck(input);
 }
 
 absl::Status Checker::CheckBytes(absl::string_view request, const CallContext& context, std::string* response) {

@@ -36,13 +36,13 @@ class Checker {
 
   // In plain values, for doors: the decision on `input`, whose door is set, at the time of the call. `*decision` is
   // overwritten. INVALID_ARGUMENT names the field, what it wants and what it got; then nothing was decided or spent,
-  // and no observer was told. Thread-safe; does not block on I/O.
-  absl::Status Check(const CheckInput& input, Decision* decision);
+  // and no observer was told. Sets input->address. Thread-safe; does not block on I/O.
+  absl::Status Check(CheckInput* input, Decision* decision);
   // In the ledger's journal when it returns OK, so it waits for write(2); where the journal fails (a full disk) it
   // returns that error, nothing was counted, and the caller may report again.
   absl::Status Report(absl::string_view report_id, absl::Span<const UsageInput> usages);
   // The same decision, spending nothing; neither counted nor logged, since nothing is served on it.
-  absl::Status Peek(const CheckInput& input, Decision* decision);
+  absl::Status Peek(CheckInput* input, Decision* decision);
   // What asked could not be read: counts it as malformed.
   void OnUnreadable() { metrics_->OnMalformedCheck(); }
 
@@ -58,6 +58,8 @@ class Checker {
  private:
   // What was asked cannot be read, or breaks a bound.
   absl::Status Malformed(absl::Status status);
+  // Whether it keeps to the bounds; sets input->address.
+  absl::Status ValidateCheck(CheckInput* input);
   // A CheckRequest, and whether it keeps to the bounds.
   absl::Status Read(absl::string_view request, const CallContext& context, CheckInput* input);
   bool Sheds(Operation operation) const;

@@ -384,7 +384,7 @@ TEST_F(AdminServerTest, AnswersFromTheDecisionLog) {
   check.bucket = "b1";
   check.request_id = "r1";
   Decision answer;
-  ASSERT_TRUE(node_.checker().Check(check, &answer).ok());
+  ASSERT_TRUE(node_.checker().Check(&check, &answer).ok());
   v1::LogQuery query;
   query.set_account("u1");
   grpc::ClientContext context;

@@ -98,7 +98,7 @@ class OverloadTest : public testing::Test {
     input.bucket = "b1";
     input.key = "k1";
     Decision decision;
-    EXPECT_TRUE(node_.checker().Check(input, &decision).ok());
+    EXPECT_TRUE(node_.checker().Check(&input, &decision).ok());
     return decision;
   }
 
@@ -139,7 +139,7 @@ TEST_F(OverloadTest, NothingIsShedWhereItIsNotKnownHowLongItWaitedOrNobodyAsksFo
   input.operation = Operation::kDownload;
   input.requester = "u1";
   Decision decision;
-  ASSERT_TRUE(node_.checker().Check(input, &decision).ok());
+  ASSERT_TRUE(node_.checker().Check(&input, &decision).ok());
   EXPECT_EQ(decision.verdict, Verdict::kAllow);
   node_.checker().SetShedAfter(absl::InfiniteDuration());
   EXPECT_EQ(Ask(Operation::kDownload, absl::Hours(1)).verdict, Verdict::kAllow);
