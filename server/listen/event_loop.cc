@@ -170,7 +170,7 @@ void EventLoop::OnReady(AcceptedConnection* connection, uint32_t events, bool in
     // Nobody waits for the work of a large one.
     if (!gathers) AnswerGathered(now);
     if (goes_on) goes_on = connection->Work(gathers ? &gathering_ : nullptr, now);
-    if (connection->awaits_answers()) {
+    if (goes_on && connection->awaits_answers()) {
       asking_.push_back(connection);
       asking_bytes_ += bytes;
       if (gathering_.enough() || asking_bytes_ > kAskingBytesMax) AnswerGathered(now);

@@ -1,5 +1,5 @@
 // Whatever comes on an HTTP/2 connection: the session must not break, must answer in whole frames, and must answer the
-// same however the bytes arrive.
+// same however the bytes arrive, and in the company of others.
 #include <stdlib.h>
 
 #include <algorithm>
@@ -12,8 +12,13 @@
 namespace sluice {
 namespace {
 
-// `scarce`: all that is for all connections is taken, and what comes has waited.
-std::string Converse(absl::string_view bytes, size_t piece, size_t window, bool scarce) {
+enum class Way {
+  kPlain,
+  kInCompany,  // calls are left to a gathering
+  kScarce,     // all that is for all connections is taken, and what comes has waited
+};
+
+std::string Converse(absl::string_view bytes, size_t piece, size_t window, Way way) {
   EchoRoutes routes;
   SessionLimits limits;
   limits.streams_max = 8;
@@ -22,15 +27,20 @@ std::string Converse(absl::string_view bytes, size_t piece, size_t window, bool 
   MonotonicTime now{1'000'000'000};
   limits.wait_max = absl::Seconds(1);
   BufferBudget budget(0);
+  const bool scarce = way == Way::kScarce;
   BufferShare share(scarce ? &budget : nullptr);
   http2::Http2Session session(&routes.router, &limits, now);
   session.DrawOn(&share);
+  CallGathering gathering;
+  if (way == Way::kInCompany) session.GatherIn(&gathering);
   std::string unread(http2::kPreface.data(), http2::kPreface.size());
   http2::AppendFrameHeader(6, http2::FrameType::kSettings, 0, 0, &unread);
   http2::AppendSetting(http2::SettingId::kInitialWindowSize, static_cast<uint32_t>(window), &unread);
   for (size_t at = 0; !session.finished();) {
     if (scarce) session.OnWaited(absl::Milliseconds(400), now);
-    unread.erase(0, session.Receive(absl::MakeSpan(unread), now));
+    const size_t taken = session.Receive(absl::MakeSpan(unread), now);
+    gathering.Answer();
+    unread.erase(0, taken);
     share.Hold(session.held_bytes());
     if (scarce) session.Rest();
     if (unread.size() > Session::kUnreadBytesMax) abort();
@@ -64,10 +74,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   const absl::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   const size_t window = data[0] < 128 ? 65535 : data[0] - 128;
-  const std::string whole = sluice::Converse(bytes, size, window, /*scarce=*/false);
-  const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window, /*scarce=*/false);
-  // Where the second changed between the two, so did Date: then once more is no longer what it was.
-  if (whole != pieces && whole == sluice::Converse(bytes, size, window, /*scarce=*/false)) abort();
-  sluice::Converse(bytes, 1 + data[0] % 13, window, /*scarce=*/true);
+  const std::string whole = sluice::Converse(bytes, size, window, sluice::Way::kPlain);
+  const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window, sluice::Way::kPlain);
+  const std::string in_company = sluice::Converse(bytes, 1 + data[0] % 513, window, sluice::Way::kInCompany);
+  // Where the second changed between them, so did Date: then once more is no longer what it was.
+  if ((whole != pieces || whole != in_company) && whole == sluice::Converse(bytes, size, window, sluice::Way::kPlain)) {
+    abort();
+  }
+  sluice::Converse(bytes, 1 + data[0] % 13, window, sluice::Way::kScarce);
   return 0;
 }
