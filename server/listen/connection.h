@@ -75,6 +75,8 @@ class AcceptedConnection {
   bool Discard(absl::Span<char> scratch);
   // Counts what the connection holds, where it goes on; whether it still does.
   bool Account(bool goes_on);
+  // What is to be sent waits for what the peer sends.
+  bool write_wants_bytes() const { return tls_ != nullptr && tls_->write_wants_bytes(); }
   size_t unsent_bytes() const { return session_ == nullptr ? 0 : session_->out().size() - sent_; }
   void Begin(std::unique_ptr<Session> session);
   bool Handshake();

@@ -29,6 +29,7 @@ bool TlsStream::Handshake() {
 ssize_t TlsStream::Read(absl::Span<char> into) {
   size_t size = 0;
   read_wants_room_ = false;
+  write_wants_bytes_ = false;  // the next write says whether it still does
   while (!peer_ended_ && into.size() - size >= kRecordBytes) {
     ERR_clear_error();
     const int got = SSL_read(ssl_.get(), into.data() + size, static_cast<int>(into.size() - size));
@@ -54,6 +55,8 @@ ssize_t TlsStream::Fail(int result, bool reading) {
   if (reading) {
     read_wants_room_ = error == SSL_ERROR_WANT_WRITE;
     peer_ended_ = error == SSL_ERROR_ZERO_RETURN;
+  } else {
+    write_wants_bytes_ = error == SSL_ERROR_WANT_READ;
   }
   errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
   return -1;

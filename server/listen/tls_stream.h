@@ -40,6 +40,8 @@ class TlsStream {
 
   // Reading waits for room to write: a handshake, or the answer to a change of keys.
   bool read_wants_room() const { return read_wants_room_; }
+  // Writing waits for what the peer sends, and room helps nothing: it began to change its keys.
+  bool write_wants_bytes() const { return write_wants_bytes_; }
   // The peer has said that it sends nothing more, maybe behind what was read.
   bool peer_ended() const { return peer_ended_; }
   // Off the socket, since the beginning.
@@ -49,7 +51,7 @@ class TlsStream {
   static constexpr size_t kRecordBytes = size_t{16} << 10;
 
  private:
-  // Sets errno for what `result` of a call means, and what reading waits for.
+  // Sets errno for what `result` of a call means, and what reading or writing waits for.
   ssize_t Fail(int result, bool reading);
 
   struct Free {
@@ -58,6 +60,7 @@ class TlsStream {
   const std::unique_ptr<SSL, Free> ssl_;
   bool established_ = false;
   bool read_wants_room_ = false;
+  bool write_wants_bytes_ = false;
   bool peer_ended_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -28,6 +30,7 @@
 #include "server/listen/waiting.h"
 #include "test_node.h"
 #include "tls_authority.h"
+#include "tls_peer.h"
 
 namespace sluice {
 namespace {
@@ -390,6 +393,89 @@ TEST_F(TlsListenerTest, KnowsHowLongRecordsOfAnySizeHaveWaited) {
   EXPECT_LE(ArrivedSince().ns, emptied.ns);
   SetArrivedSince({0});
   close(end);
+}
+
+// A peer that changes its keys, and what the node's thread does with its socket.
+class TlsKeyChangeTest : public TlsListenerTest {
+ protected:
+  static constexpr int kTurnsMax = 10'000;
+
+  void Meet(bool own_records) {
+    context_.reset(TlsPeer::NewContext(gateway_.certificate, gateway_.key));
+    peer_ = std::make_unique<TlsPeer>(context_.get(), TlsPeer::Kind{.own_records = own_records});
+    std::tie(end_, connection_) = Accepted(&counts_, {0});
+    const int least = 1;
+    setsockopt(connection_->fd(), SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+    for (int i = 0; i < 10 && !peer_->established(); ++i) Exchange();
+    ASSERT_TRUE(peer_->established());
+    Exchange();
+    ASSERT_FALSE(connection_->handshaking());
+  }
+  ~TlsKeyChangeTest() override {
+    connection_.reset();
+    close(end_);
+  }
+  // Whether the socket has something for the node, of what it waits for; and the node has gone on with it.
+  bool Turn() {
+    pollfd look = {connection_->fd(), static_cast<short>(connection_->wanted_events()), 0};
+    if (poll(&look, 1, 0) <= 0) return false;
+    if ((look.revents & POLLOUT) != 0) {
+      EXPECT_TRUE(connection_->OnWritable({0}));
+    }
+    if ((look.revents & POLLIN) != 0 || connection_->read_wants_room()) {
+      EXPECT_TRUE(connection_->OnReadable(absl::MakeSpan(scratch_), {0}, {0}));
+    }
+    return true;
+  }
+  // Whether the node comes to the end of what it can do, rather than to turn on and on.
+  bool Rests() {
+    for (int i = 0; i < kTurnsMax && !HasFailure(); ++i) {
+      if (!Turn()) return true;
+    }
+    return false;
+  }
+  void Send() {
+    const std::string said = peer_->TakeSaid();
+    EXPECT_EQ(send(end_, said.data(), said.size(), MSG_NOSIGNAL), said.size());
+  }
+  // The peer takes and says what it can; the node answers.
+  void Exchange() {
+    char bytes[16 << 10];
+    ssize_t got;
+    while ((got = recv(end_, bytes, sizeof bytes, 0)) > 0) peer_->Hear({bytes, static_cast<size_t>(got)});
+    peer_->GoOn(&heard_);
+    Send();
+    ASSERT_TRUE(Rests());
+  }
+  void ExchangeUntilAnswered() {
+    constexpr absl::string_view kAnswer = "\r\n\r\nGET /echo h ";
+    const auto answered = [&] {
+      return heard_.size() > kAnswer.size() && heard_.substr(heard_.size() - kAnswer.size()) == kAnswer;
+    };
+    for (int i = 0; i < kTurnsMax && !answered() && !HasFailure(); ++i) Exchange();
+    EXPECT_TRUE(answered()) << heard_.size();
+    EXPECT_FALSE(peer_->failed());
+  }
+
+  WireCounts counts_;
+  std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_{nullptr, SSL_CTX_free};
+  std::unique_ptr<TlsPeer> peer_;
+  int end_ = -1;
+  std::unique_ptr<AcceptedConnection> connection_;
+  std::vector<char> scratch_ = std::vector<char>(AcceptedConnection::kScratchBytes);
+  std::string heard_;
+};
+
+TEST_F(TlsKeyChangeTest, WaitsForTheRestOfAChangeThatKeepsItFromWriting) {
+  Meet(/*own_records=*/true);
+  peer_->Say(kGet, 0);
+  peer_->ChangeKeys(/*ask=*/true, /*first_bytes=*/4);
+  Send();
+  EXPECT_TRUE(Rests());
+  EXPECT_EQ(routes_.handler.calls, 1);
+  EXPECT_EQ(connection_->wanted_events(), uint32_t{EPOLLIN});
+  peer_->FinishChangeOfKeys();
+  ExchangeUntilAnswered();
 }
 
 TEST_F(TlsListenerTest, TakesFilesThatChangeAndKeepsTheLastGoodOnes) {
