@@ -255,8 +255,8 @@ bool AcceptedConnection::Drain(MonotonicTime now) {
 
 uint32_t AcceptedConnection::wanted_events() const {
   const size_t unsent = lingering_ ? 0 : unsent_bytes();
-  const bool takes_more =
-      !peer_done_ && (unsent == 0 || write_wants_bytes() || (unsent <= kUnsentBytesMax && !share_.exhausted()));
+  const bool takes_more = !peer_done_ && !read_wants_room() &&
+                          (unsent == 0 || write_wants_bytes() || (unsent <= kUnsentBytesMax && !share_.exhausted()));
   return ((unsent > 0 && !write_wants_bytes()) || read_wants_room() ? uint32_t{EPOLLOUT} : 0) |
          (takes_more ? uint32_t{EPOLLIN} : 0);
 }

@@ -38,7 +38,8 @@ class TlsStream {
   // Tells the peer that nothing follows, where its socket has room.
   void SayEnd();
 
-  // Reading waits for room to write: a handshake, or the answer to a change of keys.
+  // Reading waits for room to write: a handshake, or the answer to a change of keys. It would go on in vain whatever
+  // comes.
   bool read_wants_room() const { return read_wants_room_; }
   // Writing waits for what the peer sends, and room helps nothing: it began to change its keys.
   bool write_wants_bytes() const { return write_wants_bytes_; }

@@ -478,6 +478,20 @@ TEST_F(TlsKeyChangeTest, WaitsForTheRestOfAChangeThatKeepsItFromWriting) {
   ExchangeUntilAnswered();
 }
 
+TEST_F(TlsKeyChangeTest, WaitsForRoomAloneWhereTheAnswerToAChangeHasNone) {
+  Meet(/*own_records=*/false);
+  for (int i = 0; i < kTurnsMax && !connection_->read_wants_room(); ++i) {
+    peer_->ChangeKeys(/*ask=*/true, 0);
+    Send();
+    ASSERT_TRUE(Rests());
+  }
+  peer_->Say(kGet, 0);
+  Send();  // it stays in the socket
+  EXPECT_TRUE(Rests());
+  EXPECT_EQ(connection_->wanted_events(), uint32_t{EPOLLOUT});
+  ExchangeUntilAnswered();
+}
+
 TEST_F(TlsListenerTest, TakesFilesThatChangeAndKeepsTheLastGoodOnes) {
   Caller before(port());
   ASSERT_TRUE(before.ShakeHands(gateway_));
