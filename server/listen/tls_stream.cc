@@ -27,6 +27,12 @@ bool TlsStream::Handshake() {
 }
 
 ssize_t TlsStream::Read(absl::Span<char> into) {
+  // At the second of two changes of keys OpenSSL would answer the first in the middle of the record, and end the
+  // connection: "bad length".
+  if (half_sent_) {
+    errno = EAGAIN;
+    return -1;
+  }
   size_t size = 0;
   read_wants_room_ = false;
   write_wants_bytes_ = false;  // the next write says whether it still does
@@ -47,6 +53,7 @@ ssize_t TlsStream::Read(absl::Span<char> into) {
 ssize_t TlsStream::Write(absl::string_view bytes) {
   ERR_clear_error();
   const int took = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
+  half_sent_ = false;
   return took > 0 ? took : Fail(took, /*reading=*/false);
 }
 
@@ -57,6 +64,7 @@ ssize_t TlsStream::Fail(int result, bool reading) {
     peer_ended_ = error == SSL_ERROR_ZERO_RETURN;
   } else {
     write_wants_bytes_ = error == SSL_ERROR_WANT_READ;
+    half_sent_ = error == SSL_ERROR_WANT_WRITE;
   }
   errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
   return -1;

@@ -38,9 +38,9 @@ class TlsStream {
   // Tells the peer that nothing follows, where its socket has room.
   void SayEnd();
 
-  // Reading waits for room to write: a handshake, or the answer to a change of keys. It would go on in vain whatever
-  // comes.
-  bool read_wants_room() const { return read_wants_room_; }
+  // Reading waits for room to write: a handshake, the answer to a change of keys, or a record of ours that is half
+  // sent. It would go on in vain whatever comes.
+  bool read_wants_room() const { return read_wants_room_ || half_sent_; }
   // Writing waits for what the peer sends, and room helps nothing: it began to change its keys.
   bool write_wants_bytes() const { return write_wants_bytes_; }
   // The peer has said that it sends nothing more, maybe behind what was read.
@@ -62,6 +62,7 @@ class TlsStream {
   bool established_ = false;
   bool read_wants_room_ = false;
   bool write_wants_bytes_ = false;
+  bool half_sent_ = false;  // a record
   bool peer_ended_ = false;
 };
 

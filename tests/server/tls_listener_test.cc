@@ -492,6 +492,24 @@ TEST_F(TlsKeyChangeTest, WaitsForRoomAloneWhereTheAnswerToAChangeHasNone) {
   ExchangeUntilAnswered();
 }
 
+TEST_F(TlsKeyChangeTest, ComesBetweenTwoRecordsOfAnAnswerThatWaits) {
+  Meet(/*own_records=*/false);
+  // More than the socket holds, and less than what nobody is read from for.
+  const std::string piece(10'000, 'b');
+  peer_->Say("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n", 0);
+  for (int i = 0; i < 10; ++i) peer_->Say(piece, 0);
+  Send();
+  ASSERT_TRUE(Rests());
+  EXPECT_EQ(routes_.handler.calls, 1);
+  // OpenSSL answers the first when it comes to the second.
+  for (int i = 0; i < 2; ++i) peer_->ChangeKeys(/*ask=*/true, 0);
+  peer_->Say(kGet, 0);
+  Send();
+  ASSERT_TRUE(Rests());
+  ExchangeUntilAnswered();
+  EXPECT_GT(heard_.size(), 100'000);
+}
+
 TEST_F(TlsListenerTest, TakesFilesThatChangeAndKeepsTheLastGoodOnes) {
   Caller before(port());
   ASSERT_TRUE(before.ShakeHands(gateway_));
