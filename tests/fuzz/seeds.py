@@ -78,6 +78,7 @@ def main():
     write("envoy", check=b"\0" + field(1, peer + field(4, field(2, http))), bare=b"\0",
           extended=b"\0" + field(1, field(4, field(2, http)) + extensions), rates=b"\1" + field(1, b"sluice") + look + used + b"\x18\x02",
           one=b"\1" + field(2, entries((b"account", b"u1"), (b"operation", b"UPLOAD"), (b"remote_address", b"::1"))))
+    write("tls", **tls_connections())
     write("log_segment", cut=b"\0SLUICELG", none=b"\0", **log_segments())
 
 
@@ -104,6 +105,41 @@ def log_segments():
     return {"closed": b"\1" + block(1, b"started node=n1") + block(0, two) + block(3),
             "open": b"\1" + block(0, two) + block(1, note) + block(0, two), "lies": b"\1" + block(0, two, 1) + block(0, two, 2) +
             block(0, two, 4) + block(0, two, 8), "index": b"\1" + block(0, two) + block(2, entry * 2), "record": b"\1" + two}
+
+
+def tls_connections():
+    """A kind of peer and what is done, as tls_fuzz.cc has it."""
+    old, own, http, scarce, small = 1, 2, 4, 8, 16
+
+    def peer(what=0, protocols=0, who=0, unit=0):
+        return bytes([what, protocols, who, unit])
+
+    settle, move, send_all, turn = b"\0", b"\2", b"\4", b"\5"
+    end, shut, finish, drain = b"\x0e", b"\x0f", b"\x17\1\2\x20", b"\x17\0"
+    send, take, say, answer, lose = (lambda size, op=op: bytes([op, 3 if size > 255 else 0, size >> 8 or size])  # noqa: E731
+                                     for op in (3, 6, 7, 10, 17))
+    keys = lambda ask, first: bytes([12, ask, first])  # noqa: E731
+    flip = lambda place, bit: bytes([16, place, bit])  # noqa: E731
+    pieces = (move + (send(20) + turn) * 40 + take(200)) * 3
+    talk = settle + say(0x100) + answer(0x300) + settle
+    return {
+        "talk": peer() + talk * 3 + end, "talk_12": peer(old, 4) + talk * 3 + end, "pieces": peer(0, 5) + pieces + talk,
+        "pieces_12": peer(old | small, 6, 0, 2) + pieces + talk, "http": peer(http) + settle + say(0x200) + settle + drain,
+        "http_12": peer(http | old | small) + settle + (say(0x400) + send(100) + turn) * 4 + end, "nobody": peer(0, 0, 6) + talk,
+        "stranger_12": peer(old, 0, 7) + talk, "no_protocol": peer(0, 7) + talk, "raw": b"\0\0\0\0\x13\0\x14GET / HTTP/1.1\r\nA: b" + send_all + turn,
+        "late_reader": peer(small, 0, 0, 4) + settle + answer(0x4000) * 3 + (turn + take(0x100)) * 9 + finish + settle,
+        "scarce": peer(scarce, 0, 0, 5) + settle + say(0x7000) * 5 + answer(0x6000) * 4 + settle, "shut": peer() + talk + say(200) + shut,
+        "keys": peer() + (settle + keys(1, 0) + answer(0x100) + keys(0, 0) + say(20)) * 4, "renegotiates": peer(old | small) + talk + b"\x0d" + talk,
+        "own_keys": peer(own) + (settle + keys(1, 5) + say(50) + keys(1, 3) + answer(0x200) + settle) * 3 + end,
+        "own_records": peer(own, 0, 0, 2) + settle + b"\x09\xff" + b"\x16\3\x0a" + say(0x4000) + settle + end + say(40),
+        "odd_record": peer(own) + talk + b"\x14\0\5\x0b\0\0\1\0\0" + talk, "odd_alert": peer(own) + talk + b"\x14\3\2\1\x5a\0" + talk,
+        "flipped": peer() + talk + say(50) + say(50) + flip(0x90, 3) + settle, "flipped_hello": peer() + move + flip(0x40, 1) + settle,
+        "flipped_12": peer(old) + talk + say(50) + flip(0x20, 0) + settle, "lost": peer() + talk + say(0x200) * 2 + lose(90) + talk,
+        "twice": peer() + talk + say(90) + b"\x12\xff\xe0\0\x60" + settle, "small_records": peer(32) + pieces + talk, "small_records_12": peer(32 | old) + pieces + talk, "after_the_end": peer() + talk + end + say(90) + settle,
+        "brim": peer() + settle + say(0xff00) * 3 + settle, "scarce_brim": peer(scarce, 0, 0, 5) + settle + say(0x7000) * 5 + settle,
+        "half_keys": peer(own | small) + settle + keys(1, 4) + move + send_all + turn + answer(0xff00) * 24 + settle,
+        "time": peer(http) + move + send(30) + turn + b"\x15\3", "late": peer(small) + settle + answer(0x9000) + turn + b"\x15\3",
+    }
 
 
 if __name__ == "__main__":

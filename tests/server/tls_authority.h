@@ -57,7 +57,7 @@ class TlsAuthority {
     X509_set_version(raw, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(raw), serial++);
     X509_gmtime_adj(X509_getm_notBefore(raw), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(raw), 3600);
+    X509_gmtime_adj(X509_getm_notAfter(raw), 24 * 3600);
     X509_set_pubkey(raw, key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(raw), "CN", MBSTRING_ASC,
                                reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
