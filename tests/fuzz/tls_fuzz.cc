@@ -412,7 +412,8 @@ class Run {
       bool goes_on = true;
       if ((look.revents & POLLOUT) != 0) goes_on = connection_->OnWritable(now_);
       if (goes_on && ((look.revents & (POLLIN | POLLHUP | POLLERR)) != 0 || connection_->read_wants_room())) {
-        goes_on = connection_->OnReadable(absl::MakeSpan(world_->scratch), MonotonicTime{0}, now_);
+        goes_on = connection_->Read(absl::MakeSpan(world_->scratch), MonotonicTime{0}, now_) &&
+                  connection_->Work(nullptr, now_);
       }
       return goes_on;
     });

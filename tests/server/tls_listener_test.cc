@@ -423,7 +423,7 @@ class TlsKeyChangeTest : public TlsListenerTest {
       EXPECT_TRUE(connection_->OnWritable({0}));
     }
     if ((look.revents & POLLIN) != 0 || connection_->read_wants_room()) {
-      EXPECT_TRUE(connection_->OnReadable(absl::MakeSpan(scratch_), {0}, {0}));
+      EXPECT_TRUE(connection_->Read(absl::MakeSpan(scratch_), {0}, {0}) && connection_->Work(nullptr, {0}));
     }
     return true;
   }
