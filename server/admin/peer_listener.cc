@@ -1,22 +1,19 @@
 #include "server/admin/peer_listener.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/listen/listening_socket.h"
 
 namespace sluice {
 namespace {
 
-constexpr int kBacklog = 128;
 constexpr size_t kGroupsMax = 65536;  // the kernel's own bound
 
 absl::StatusOr<Credential::Peer> PeerOf(int fd, int* pid) {
@@ -45,42 +42,17 @@ absl::StatusOr<Credential::Peer> PeerOf(int fd, int* pid) {
   return peer;
 }
 
-absl::StatusOr<int> Listen(const PeerListener::Options& options) {
-  if (absl::Status status = PrepareSocket(options.address, options.make_folder); !status.ok()) return status;
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return absl::ErrnoToStatus(errno, "making a socket");
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  memcpy(address.sun_path, options.address.path.data(), options.address.path.size());
-  absl::Status status;
-  {
-    PrivateFiles private_files;
-    if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-      status = absl::ErrnoToStatus(errno, absl::StrCat("cannot listen on ", FormatListenAddress(options.address)));
-    }
-  }
-  if (status.ok()) status = SetSocketRights(options.address, options.rights);
-  if (status.ok() && listen(fd, kBacklog) != 0) {
-    status = absl::ErrnoToStatus(errno, absl::StrCat("cannot listen on ", FormatListenAddress(options.address)));
-  }
-  if (status.ok()) return fd;
-  close(fd);
-  return status;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PeerListener>> PeerListener::Start(const Options& options, Hooks hooks) {
-  std::unique_ptr<PeerListener> result;
-  if (options.inherited) {
-    result.reset(new PeerListener(options.inherited->address, options.inherited->fd, false, std::move(hooks)));
-  } else {
-    const absl::StatusOr<int> listener = Listen(options);
-    if (!listener.ok()) return listener.status();
-    result.reset(new PeerListener(options.address, *listener, true, std::move(hooks)));
-  }
+  ListenAddress address = options.inherited ? options.inherited->address : options.address;
+  const absl::StatusOr<int> socket =
+      options.inherited ? ShareSocket(*options.inherited) : OpenSocket(options.rights, options.make_folder, &address);
+  if (!socket.ok()) return socket.status();
+  std::unique_ptr<PeerListener> result(
+      new PeerListener(std::move(address), /*own=*/!options.inherited.has_value(), std::move(hooks)));
   absl::StatusOr<std::unique_ptr<AcceptLoop>> accept_loop =
-      AcceptLoop::Start(result->listener_, [one = result.get()](int fd) { one->Take(fd); });
+      AcceptLoop::Start({*socket}, [one = result.get()](int fd) { one->Take(fd); });
   if (!accept_loop.ok()) return accept_loop.status();
   result->accept_loop_ = *std::move(accept_loop);
   return result;
@@ -97,10 +69,7 @@ void PeerListener::SetServing(const std::function<void(grpc::Server&)>& set) {
 void PeerListener::Shutdown(std::chrono::system_clock::time_point deadline) {
   if (std::exchange(down_, true)) return;
   if (accept_loop_ != nullptr) accept_loop_->Stop();
-  if (own_) {
-    close(listener_);
-    unlink(address_.path.c_str());
-  }
+  if (own_) unlink(address_.path.c_str());
   std::map<std::string, std::unique_ptr<Endpoint>> endpoints;
   {
     absl::MutexLock lock(&mutex_);
@@ -113,20 +82,19 @@ void PeerListener::Shutdown(std::chrono::system_clock::time_point deadline) {
 void PeerListener::Take(int fd) {
   int pid = 0;
   const absl::StatusOr<Credential::Peer> peer = PeerOf(fd, &pid);
-  Endpoint* const endpoint = peer.ok() ? EndpointFor(*peer, pid) : nullptr;
+  const bool known = peer.ok() && hooks_.knows(*peer);
+  if (peer.ok() && !known && hooks_.on_stranger) hooks_.on_stranger(*peer, pid);
+  Endpoint* const endpoint = peer.ok() ? EndpointFor(*peer, known) : nullptr;
   if (endpoint == nullptr) {
     close(fd);
     return;
   }
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
-  connection.listener_fd = listener_;
   connection.fd = fd;
   endpoint->acceptor().HandleNewConnection(&connection);  // which owns it from here on
 }
 
-PeerListener::Endpoint* PeerListener::EndpointFor(const Credential::Peer& peer, int pid) {
-  const bool known = hooks_.knows(peer);
-  if (!known && hooks_.on_stranger) hooks_.on_stranger(peer, pid);
+PeerListener::Endpoint* PeerListener::EndpointFor(const Credential::Peer& peer, bool known) {
   absl::MutexLock lock(&mutex_);
   std::string key = known ? absl::StrCat(peer.uid, ":", absl::StrJoin(peer.gids, ",")) : "";
   // Beyond the bound a user is one of the unknown; a token still tells who it is.

@@ -70,14 +70,13 @@ class PeerListener {
   const ListenAddress& address() const { return address_; }
 
  private:
-  PeerListener(ListenAddress address, int listener, bool own, Hooks hooks)
-      : address_(std::move(address)), listener_(listener), own_(own), hooks_(std::move(hooks)) {}
+  PeerListener(ListenAddress address, bool own, Hooks hooks)
+      : address_(std::move(address)), own_(own), hooks_(std::move(hooks)) {}
   void Take(int fd);
-  Endpoint* EndpointFor(const Credential::Peer& peer, int pid) ABSL_LOCKS_EXCLUDED(mutex_);
+  Endpoint* EndpointFor(const Credential::Peer& peer, bool known) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const ListenAddress address_;
-  const int listener_;
-  const bool own_;  // as against inherited: to be closed and removed at the end
+  const bool own_;  // as against inherited: to be removed at the end
   const Hooks hooks_;
   absl::Mutex mutex_;
   std::map<std::string, std::unique_ptr<Endpoint>> endpoints_ ABSL_GUARDED_BY(mutex_);  // "" = of the unknown

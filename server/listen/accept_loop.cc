@@ -17,14 +17,19 @@ constexpr int kExhaustedPauseMs = 100;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AcceptLoop>> AcceptLoop::Start(int listening_fd, std::function<void(int fd)> take) {
+absl::StatusOr<std::unique_ptr<AcceptLoop>> AcceptLoop::Start(std::vector<int> listening_fds,
+                                                              std::function<void(int fd)> take) {
   const int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (stop_fd < 0) return absl::ErrnoToStatus(errno, "an eventfd for accepting connections");
-  return std::unique_ptr<AcceptLoop>(new AcceptLoop(listening_fd, stop_fd, std::move(take)));
+  if (stop_fd < 0) {
+    const int error = errno;
+    for (const int fd : listening_fds) close(fd);
+    return absl::ErrnoToStatus(error, "an eventfd for accepting connections");
+  }
+  return std::unique_ptr<AcceptLoop>(new AcceptLoop(std::move(listening_fds), stop_fd, std::move(take)));
 }
 
-AcceptLoop::AcceptLoop(int listening_fd, int stop_fd, std::function<void(int fd)> take)
-    : listening_fd_(listening_fd), stop_fd_(stop_fd), take_(std::move(take)), thread_([this] { Run(); }) {}
+AcceptLoop::AcceptLoop(std::vector<int> listening_fds, int stop_fd, std::function<void(int fd)> take)
+    : listening_fds_(std::move(listening_fds)), stop_fd_(stop_fd), take_(std::move(take)), thread_([this] { Run(); }) {}
 
 AcceptLoop::~AcceptLoop() {
   Stop();
@@ -37,20 +42,27 @@ void AcceptLoop::Stop() {
   while (write(stop_fd_, &one, sizeof(one)) < 0 && errno == EINTR) {
   }
   thread_.join();
+  for (const int fd : listening_fds_) close(fd);
 }
 
 void AcceptLoop::Run() {
-  pollfd waits[] = {{stop_fd_, POLLIN, 0}, {listening_fd_, POLLIN, 0}};
+  std::vector<pollfd> waits = {{stop_fd_, POLLIN, 0}};
+  for (const int fd : listening_fds_) waits.push_back({fd, POLLIN, 0});
   while (true) {
-    poll(waits, 2, -1);
-    if (waits[0].revents != 0) return;
-    const int fd = accept4(listening_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-      take_(fd);
-    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-      poll(waits, 1, kExhaustedPauseMs);
+    poll(waits.data(), waits.size(), -1);
+    if (waits.front().revents != 0) return;
+    bool exhausted = false;
+    for (size_t i = 1; i < waits.size(); ++i) {
+      if (waits[i].revents != 0 && !AcceptOne(waits[i].fd)) exhausted = true;
     }
+    if (exhausted) poll(waits.data(), 1, kExhaustedPauseMs);
   }
+}
+
+bool AcceptLoop::AcceptOne(int listening_fd) {
+  const int fd = accept4(listening_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd >= 0) take_(fd);
+  return fd >= 0 || errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
 }
 
 }  // namespace sluice

@@ -1,11 +1,12 @@
-// A thread that accepts connections on a socket which somebody else opened, and gives each to a function. For gRPC,
-// which can take over a connection but not a listening socket.
+// A thread that accepts connections and gives each to a function. For gRPC, which can take over a connection but not a
+// listening socket, and has no bound on those that it accepts.
 #ifndef SLUICE_SERVER_LISTEN_ACCEPT_LOOP_H_
 #define SLUICE_SERVER_LISTEN_ACCEPT_LOOP_H_
 
 #include <functional>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -13,21 +14,25 @@ namespace sluice {
 
 class AcceptLoop {
  public:
-  // Accepts on `listening_fd`, which must be non-blocking and stay open; `take` is called on the loop's thread and owns
-  // the descriptor that it gets (non-blocking, closed on exec).
-  static absl::StatusOr<std::unique_ptr<AcceptLoop>> Start(int listening_fd, std::function<void(int fd)> take);
+  // Accepts on each of `listening_fds`, which must be non-blocking, and owns them, also where it fails; `take` is
+  // called on the loop's thread and owns the descriptor that it gets (non-blocking, closed on exec).
+  static absl::StatusOr<std::unique_ptr<AcceptLoop>> Start(std::vector<int> listening_fds,
+                                                           std::function<void(int fd)> take);
   ~AcceptLoop();  // Stop
   AcceptLoop(const AcceptLoop&) = delete;
   AcceptLoop& operator=(const AcceptLoop&) = delete;
 
-  // Accepts no more; who connects from now on waits for whoever accepts next. Not thread-safe; again does nothing.
+  // Accepts no more, and closes its sockets; where another process has one of them too, who connects from now on waits
+  // for it. Not thread-safe; again does nothing.
   void Stop();
 
  private:
-  AcceptLoop(int listening_fd, int stop_fd, std::function<void(int fd)> take);
+  AcceptLoop(std::vector<int> listening_fds, int stop_fd, std::function<void(int fd)> take);
   void Run();
+  // False where the process has no descriptor or memory left for it.
+  bool AcceptOne(int listening_fd);
 
-  const int listening_fd_;
+  const std::vector<int> listening_fds_;
   const int stop_fd_;  // an eventfd
   const std::function<void(int fd)> take_;
   std::thread thread_;  // last: it uses the others

@@ -4,14 +4,17 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/support/proto_buffer_reader.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/listen/grpc_status.h"
+#include "server/listen/listening_socket.h"
 
 namespace sluice {
 namespace {
@@ -57,18 +60,22 @@ absl::StatusOr<GrpcListener> Bind(const GrpcListenerOptions& options, grpc::Serv
 
 // On a socket that listens already. gRPC takes connections over, not sockets: so the accepting is ours.
 absl::StatusOr<GrpcListener> TakeOver(const GrpcListenerOptions& options, grpc::ServerBuilder* builder) {
-  const InheritedSocket& socket = *options.inherited;
+  const absl::StatusOr<int> socket = ShareSocket(*options.inherited);
+  if (!socket.ok()) return socket.status();
   GrpcListener listener;
-  listener.address = socket.address;
+  listener.address = options.inherited->address;
   listener.acceptor = builder->experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, CredentialsOf(options));
   listener.server = builder->BuildAndStart();
-  if (listener.server == nullptr) return absl::InternalError("gRPC could not start on an inherited socket");
+  if (listener.server == nullptr) {
+    close(*socket);
+    return absl::InternalError("gRPC could not start on an inherited socket");
+  }
   absl::StatusOr<std::unique_ptr<AcceptLoop>> accept_loop =
-      AcceptLoop::Start(socket.fd, [acceptor = listener.acceptor.get()](int fd) {
+      AcceptLoop::Start({*socket}, [acceptor = listener.acceptor.get()](int fd) {
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
         connection.fd = fd;
-        acceptor->HandleNewConnection(&connection);
+        acceptor->HandleNewConnection(&connection);  // which owns it from here on
       });
   if (!accept_loop.ok()) {
     listener.server->Shutdown(std::chrono::system_clock::now());

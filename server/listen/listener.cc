@@ -2,12 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,101 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "metrics/wire_metrics.h"
 #include "server/listen/event_loop.h"
+#include "server/listen/listening_socket.h"
 
 namespace sluice {
-namespace {
-
-constexpr int kBacklog = 1024;
-// A TCP peer that has gone without a word is noticed by the kernel after about a minute.
-constexpr int kTcpKeepaliveSeconds = 30;
-constexpr int kTcpUserTimeoutMs = 60'000;
-
-absl::Status CannotListen(const ListenAddress& address, absl::string_view why) {
-  return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", FormatListenAddress(address), ": ", why));
-}
-
-absl::Status CannotListen(const ListenAddress& address, int error) {
-  if (error == EADDRINUSE || error == EADDRNOTAVAIL) {
-    return CannotListen(address, "taken by another process, or not an address of this machine");
-  }
-  return absl::ErrnoToStatus(error, absl::StrCat("cannot listen on ", FormatListenAddress(address)));
-}
-
-absl::StatusOr<int> BindAndListen(int family, const sockaddr* name, socklen_t size, const ListenAddress& address) {
-  const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return CannotListen(address, errno);
-  const int one = 1;
-  if (family != AF_UNIX) {
-    // Takes over from connections that are still closing. Not SO_REUSEPORT: two processes would share the checks.
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-  }
-  if (bind(fd, name, size) != 0 || listen(fd, kBacklog) != 0) {
-    const int error = errno;
-    close(fd);
-    return CannotListen(address, error);
-  }
-  return fd;
-}
-
-absl::StatusOr<int> ListenUnix(const ListenAddress& address) {
-  sockaddr_un name = {};
-  name.sun_family = AF_UNIX;
-  memcpy(name.sun_path, address.path.data(), std::min(address.path.size(), sizeof name.sun_path - 1));
-  PrivateFiles private_files;
-  return BindAndListen(AF_UNIX, reinterpret_cast<const sockaddr*>(&name), sizeof name, address);
-}
-
-absl::StatusOr<int> ListenTcp(ListenAddress* address) {
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int error = getaddrinfo(address->host.c_str(), absl::StrCat(address->port).c_str(), &hints, &found);
-  if (error != 0) return CannotListen(*address, gai_strerror(error));
-  absl::StatusOr<int> fd = BindAndListen(found->ai_family, found->ai_addr, found->ai_addrlen, *address);
-  freeaddrinfo(found);
-  if (!fd.ok()) return fd;
-  sockaddr_storage bound = {};
-  socklen_t size = sizeof bound;
-  if (getsockname(*fd, reinterpret_cast<sockaddr*>(&bound), &size) == 0) {
-    address->port = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(&bound)->sin6_port
-                                                      : reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
-  }
-  return fd;
-}
-
-void PrepareTcp(int fd) {
-  const int one = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kTcpKeepaliveSeconds, sizeof kTcpKeepaliveSeconds);
-  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kTcpUserTimeoutMs, sizeof kTcpUserTimeoutMs);
-}
-
-// A socket of its own: bound, listening, with the rights that were asked for. `*address` gets the real port.
-absl::StatusOr<int> OpenSocket(const Listener::Options& options, ListenAddress* address) {
-  if (absl::Status status = PrepareSocket(options.address, options.make_folder); !status.ok()) return status;
-  absl::StatusOr<int> fd = options.address.is_unix() ? ListenUnix(options.address) : ListenTcp(address);
-  if (!fd.ok()) return fd;
-  if (absl::Status status = SetSocketRights(options.address, options.rights); !status.ok()) {
-    close(*fd);
-    return status;
-  }
-  return fd;
-}
-
-// A descriptor of our own for a socket that listens already.
-absl::StatusOr<int> ShareSocket(const InheritedSocket& socket) {
-  const int fd = fcntl(socket.fd, F_DUPFD_CLOEXEC, 0);
-  if (fd < 0) return CannotListen(socket.address, errno);
-  return fd;
-}
-
-}  // namespace
 
 struct Listener::Impl {
   Options options;
@@ -165,7 +70,8 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   impl->address = options.inherited ? options.inherited->address : options.address;
-  absl::StatusOr<int> fd = options.inherited ? ShareSocket(*options.inherited) : OpenSocket(options, &impl->address);
+  absl::StatusOr<int> fd = options.inherited ? ShareSocket(*options.inherited)
+                                             : OpenSocket(options.rights, options.make_folder, &impl->address);
   if (!fd.ok()) return fd.status();
   impl->fd = *fd;
   impl->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
