@@ -305,7 +305,9 @@ class Node:
     def apply(self, *events):
         """Applies events in one request; fails the test unless each is APPLIED. Returns the response."""
         request = admin_pb2.ApplyRequest(events=events)
-        response = self.admin().Apply(request, timeout=DEADLINE_SECONDS)
+        # Closed again: a test may apply more often than administration has places for connections.
+        with grpc.insecure_channel(self.admin_address, options=CHANNEL_OPTIONS) as channel:
+            response = admin_pb2_grpc.PolicyAdminStub(channel).Apply(request, timeout=DEADLINE_SECONDS)
         for event, result in zip(events, response.results):
             if result.outcome != admin_pb2.OUTCOME_APPLIED:
                 raise AssertionError(f"{admin_pb2.Outcome.Name(result.outcome)} {result.error}: {event}")
