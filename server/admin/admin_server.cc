@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "proto/translate.h"
 #include "server/admin/byte_methods.h"
+#include "server/admin/connection_bound.h"
 #include "server/admin/gate.h"
 #include "server/admin/pace_guard.h"
 #include "server/admin/peer_listener.h"
@@ -44,10 +45,13 @@ struct Shared {
       : parts(std::move(given)),
         pace(given_pace),
         questions(parts.engine, parts.store, parts.clock, parts.top),
-        gate(parts.access, parts.logger, parts.counters) {}
+        connections({kAdminConnectionsMax, kAdminNewcomersMax}, parts.clock, parts.logger,
+                    parts.wire == nullptr ? nullptr : parts.wire->AddThread()),
+        gate(parts.access, parts.logger, parts.counters, &connections) {}
   const AdminServer::Parts parts;
   const Pace pace;
   const Questions questions;
+  ConnectionBound connections;
   const Gate gate;
   std::atomic<bool> draining{false};
   std::atomic<int> watchers{0};
@@ -264,14 +268,16 @@ class Endpoint final : public PeerListener::Endpoint {
     builder->RegisterService(&log_);
     builder->SetResourceQuota(quota);
   }
-  absl::Status StartTcp(const AdminServer::Options& options, const grpc::ResourceQuota& quota) {
+  absl::Status StartTcp(const AdminServer::Options& options, const grpc::ResourceQuota& quota,
+                        ConnectionBound* connections) {
     const absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = CredentialsBy(options.tls);
     if (!credentials.ok()) return credentials.status();
     grpc::ServerBuilder builder;
     AddTo(quota, &builder);
-    absl::StatusOr<GrpcListener> started = StartListener(
-        {options.address, options.rights, options.make_folder, kReceiveBytesMax, options.inherited, *credentials},
-        &builder);
+    absl::StatusOr<GrpcListener> started =
+        StartListener({options.address, options.rights, options.make_folder, kReceiveBytesMax, options.inherited,
+                       *credentials, [connections](int fd) { return connections->LetIn(fd, /*known=*/false); }},
+                      &builder);
     if (!started.ok()) return started.status();
     listener_ = *std::move(started);
     return absl::OkStatus();
@@ -333,6 +339,7 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& o
       if (one->shared.parts.logger == nullptr) return;
       one->shared.parts.logger->Warning("stranger at the admin socket", {{"uid", peer.uid}, {"pid", pid}});
     };
+    hooks.let_in = [one](int fd, bool known) { return one->shared.connections.LetIn(fd, known); };
     absl::StatusOr<std::unique_ptr<PeerListener>> local = PeerListener::Start(
         {options.address, options.rights, options.make_folder, options.inherited}, std::move(hooks));
     if (!local.ok()) return local.status();
@@ -340,7 +347,8 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& o
     impl->address = impl->local->address();
   } else {
     impl->tcp = std::make_unique<Endpoint>(&impl->shared, absl::nullopt);
-    if (absl::Status status = impl->tcp->StartTcp(options, impl->quota); !status.ok()) return status;
+    if (absl::Status status = impl->tcp->StartTcp(options, impl->quota, &impl->shared.connections); !status.ok())
+      return status;
     impl->address = impl->tcp->address();
   }
   auto result = std::unique_ptr<AdminServer>(new AdminServer(std::move(impl)));

@@ -2,7 +2,7 @@
 // disk, on another's commit, on a watcher's patience. None of them touches a thread that answers checks.
 //
 // Who calls is asked of every call, and each event is authorized by role (server/access.h). Health and reflection alone
-// ask for nothing: they tell nothing of the policy.
+// ask for nothing: they tell nothing of the policy. How many connections there are has a bound (connection_bound.h).
 #ifndef SLUICE_SERVER_ADMIN_ADMIN_SERVER_H_
 #define SLUICE_SERVER_ADMIN_ADMIN_SERVER_H_
 
@@ -19,6 +19,7 @@
 #include "enforcement/engine.h"
 #include "enforcement/top.h"
 #include "metrics/trust_counters.h"
+#include "metrics/wire_metrics.h"
 #include "server/access_source.h"
 #include "server/admin/pace_guard.h"
 #include "server/listen/address.h"
@@ -52,6 +53,7 @@ class AdminServer {
     const AccessSource* access = nullptr;
     const Logger* logger = nullptr;     // may be null
     TrustCounters* counters = nullptr;  // may be null
+    WireMetrics* wire = nullptr;        // may be null
     // Called after the policy changed, before the caller is told. May be empty.
     std::function<void()> on_applied;
   };

@@ -81,6 +81,7 @@ absl::Status Gate::Admit(AdminCall* call) const {
         absl::StrCat("the access file of this node has no caller for ", Describe(credential)));
   }
   call->grants = *grants;
+  if (connections_ != nullptr) connections_->OnKnown(call->origin);
   if (MayCall(*grants, call->method)) return absl::OkStatus();
   return absl::PermissionDeniedError(absl::StrCat(Name(call->method), ": wanted a caller with ", Wanted(call->method),
                                                   ", got ", grants->caller, ", which has it not"));

@@ -12,6 +12,7 @@
 #include "enforcement/event.h"
 #include "metrics/trust_counters.h"
 #include "server/access_source.h"
+#include "server/admin/connection_bound.h"
 #include "server/log/logger.h"
 
 namespace sluice {
@@ -37,9 +38,10 @@ struct AdminCall {
 // Thread-safe.
 class Gate {
  public:
-  // All must outlive the gate. `logger` and `counters` may be null.
-  Gate(const AccessSource* access, const Logger* logger, TrustCounters* counters)
-      : access_(access), logger_(logger), counters_(counters) {}
+  // All must outlive the gate. All but `access` may be null. `connections` is told which of them belong to a caller
+  // whom the access file knows.
+  Gate(const AccessSource* access, const Logger* logger, TrustCounters* counters, ConnectionBound* connections)
+      : access_(access), logger_(logger), counters_(counters), connections_(connections) {}
 
   // Fills call->grants by the access file of this moment. UNAUTHENTICATED: no credential, or a token that nobody has.
   // PERMISSION_DENIED: nobody's user or certificate, or a caller that may not call this method.
@@ -59,6 +61,7 @@ class Gate {
   const AccessSource* const access_;
   const Logger* const logger_;
   TrustCounters* const counters_;
+  ConnectionBound* const connections_;
 };
 
 }  // namespace sluice

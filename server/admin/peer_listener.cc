@@ -84,7 +84,7 @@ void PeerListener::Take(int fd) {
   const absl::StatusOr<Credential::Peer> peer = PeerOf(fd, &pid);
   const bool known = peer.ok() && hooks_.knows(*peer);
   if (peer.ok() && !known && hooks_.on_stranger) hooks_.on_stranger(*peer, pid);
-  Endpoint* const endpoint = peer.ok() ? EndpointFor(*peer, known) : nullptr;
+  Endpoint* const endpoint = peer.ok() && hooks_.let_in(fd, known) ? EndpointFor(*peer, known) : nullptr;
   if (endpoint == nullptr) {
     close(fd);
     return;

@@ -49,6 +49,8 @@ class PeerListener {
     // Makes the endpoint of one user, or of all that are not known. Null where it cannot be made.
     std::function<std::unique_ptr<Endpoint>(const absl::optional<Credential::Peer>& peer)> make;
     std::function<bool(const Credential::Peer& peer)> knows;
+    // Whether a connection may stay; one of which this says no is closed.
+    std::function<bool(int fd, bool known)> let_in;
     // Of a connection from somebody who is not known. May be empty.
     std::function<void(const Credential::Peer& peer, int pid)> on_stranger;
   };

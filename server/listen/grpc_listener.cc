@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -58,21 +59,36 @@ absl::StatusOr<GrpcListener> Bind(const GrpcListenerOptions& options, grpc::Serv
   return listener;
 }
 
-// On a socket that listens already. gRPC takes connections over, not sockets: so the accepting is ours.
-absl::StatusOr<GrpcListener> TakeOver(const GrpcListenerOptions& options, grpc::ServerBuilder* builder) {
-  const absl::StatusOr<int> socket = ShareSocket(*options.inherited);
-  if (!socket.ok()) return socket.status();
+absl::StatusOr<std::vector<int>> SocketsOf(const GrpcListenerOptions& options, ListenAddress* address) {
+  if (!options.inherited) return OpenTcpSockets(address);
+  const absl::StatusOr<int> fd = ShareSocket(*options.inherited);
+  if (!fd.ok()) return fd.status();
+  return std::vector<int>{*fd};
+}
+
+// On a socket that listens already, or one whose connections have a bound. gRPC takes connections over, not sockets,
+// and counts none of them: so the accepting is ours.
+absl::StatusOr<GrpcListener> AcceptOurselves(const GrpcListenerOptions& options, grpc::ServerBuilder* builder) {
   GrpcListener listener;
-  listener.address = options.inherited->address;
+  listener.address = options.inherited ? options.inherited->address : options.address;
+  absl::StatusOr<std::vector<int>> sockets = SocketsOf(options, &listener.address);
+  if (!sockets.ok()) return sockets.status();
   listener.acceptor = builder->experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, CredentialsOf(options));
   listener.server = builder->BuildAndStart();
   if (listener.server == nullptr) {
-    close(*socket);
-    return absl::InternalError("gRPC could not start on an inherited socket");
+    for (const int fd : *sockets) close(fd);
+    return absl::InternalError(
+        absl::StrCat("gRPC could not start a server for ", FormatListenAddress(listener.address)));
   }
-  absl::StatusOr<std::unique_ptr<AcceptLoop>> accept_loop =
-      AcceptLoop::Start({*socket}, [acceptor = listener.acceptor.get()](int fd) {
+  absl::StatusOr<std::unique_ptr<AcceptLoop>> accept_loop = AcceptLoop::Start(
+      *std::move(sockets),
+      [acceptor = listener.acceptor.get(), let_in = options.let_in, tcp = !listener.address.is_unix()](int fd) {
+        if (let_in && !let_in(fd)) {
+          close(fd);
+          return;
+        }
+        if (tcp) PrepareTcp(fd);
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
         connection.fd = fd;
         acceptor->HandleNewConnection(&connection);  // which owns it from here on
@@ -115,7 +131,7 @@ absl::StatusOr<GrpcListener> StartListener(const GrpcListenerOptions& options, g
   // Otherwise two processes could share a TCP port, each with half of the checks.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   SetBounds(options.receive_bytes_max, builder);
-  return options.inherited ? TakeOver(options, builder) : Bind(options, builder);
+  return options.inherited || options.let_in ? AcceptOurselves(options, builder) : Bind(options, builder);
 }
 
 void GrpcListener::Shutdown(absl::Duration grace) {

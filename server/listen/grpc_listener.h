@@ -10,6 +10,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/status.h>
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -30,6 +31,9 @@ struct GrpcListenerOptions {
   absl::optional<InheritedSocket> inherited;  // takes the place of `address`, `rights` and `make_folder`
   // None: for whom the socket's mode, or the network, lets through.
   std::shared_ptr<grpc::ServerCredentials> credentials;
+  // Whether a connection may stay; one of which this says no is closed. Called on a thread of the listener's own. Where
+  // it is empty, gRPC takes as many as there are descriptors. REQUIRES: none, or of TCP.
+  std::function<bool(int fd)> let_in;
 };
 
 // Keeps gRPC until the process ends. Giving its last reference back waits for its poller, up to ten seconds where a
@@ -46,7 +50,7 @@ struct GrpcListener {
   ListenAddress address;  // with the real port
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
-  std::unique_ptr<AcceptLoop> accept_loop;  // of an inherited socket, else null; to be stopped before the server
+  std::unique_ptr<AcceptLoop> accept_loop;  // where the accepting is ours, else null; to be stopped before the server
 
   // As grpc::Server's. Blocks. REQUIRES: `server`.
   void Shutdown(absl::Duration grace);

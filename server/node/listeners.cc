@@ -156,6 +156,7 @@ absl::Status Node::StartAdmin() {
                           .access = access_.get(),
                           .logger = &logger_,
                           .counters = &metrics_.trust(),
+                          .wire = &metrics_.wire(),
                           .on_applied = [this] { Refresh(); }});
   if (!admin_server.ok()) return Named("listen.admin", admin_server.status());
   admin_server_ = *std::move(admin_server);

@@ -1,6 +1,8 @@
 """Who may tell: users by the kernel's word, tokens, certificates over TLS, and each of them changed without a restart."""
 
 import os
+import resource
+import socket
 import subprocess
 import sys
 
@@ -13,6 +15,7 @@ from harness import admin_pb2, admin_pb2_grpc
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 DENIED, UNKNOWN = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED
 NOBODY = 65534
+PLACES, NEWCOMERS = 1024, 256  # for connections of administration, and for those of strangers
 
 
 class AccessTest(harness.TestCase):
@@ -160,6 +163,70 @@ class AccessTest(harness.TestCase):
         harness.await_condition(lambda: ctl("flag", "list", ca=other, who=billing).returncode == 0,
                                 "the new certificate is shown")
         self.assert_exit(ctl("flag", "list", who=billing), UNREACHABLE)
+
+    def test_connections_without_number_take_up_no_more_than_their_places(self):
+        authority = Authority(self.folder, "trusted")
+        key, certificate = authority.sign("server", "IP:127.0.0.1")
+        operator = authority.sign("operator", "DNS:operator.example.cn")
+        access = self.write_access('name: operator, certificate: "operator.example.cn", roles: [BILLING], reads: policy')
+        node = self.tcp_node("--admin-access", str(access), "--admin-tls-certificate", str(certificate),
+                             "--admin-tls-key", str(key), "--admin-tls-client-ca", str(authority.certificate))
+
+        def ctl():
+            return node.ctl("flag", "list", "--tls-ca", authority.certificate, "--tls-key", operator[0], "--tls-cert",
+                            operator[1])
+
+        def flood(count):
+            host, _, port = node.admin_address.rpartition(":")
+            sockets = [socket.create_connection((host, int(port)), timeout=harness.DEADLINE_SECONDS) for _ in range(count)]
+            for each in sockets:
+                self.addCleanup(each.close)
+            return sockets
+
+        self.assert_exit(ctl(), 0)
+        enforcement = node.enforcement()
+        enforcement.Check(harness.download(), timeout=harness.DEADLINE_SECONDS)
+        before = node.metric("process_open_fds")
+        silent = flood(600)
+        self.assert_exit(ctl(), 0)
+        # Of those that were cut gRPC may not have closed all.
+        self.assertLess(node.metric("process_open_fds") - before, 2 * NEWCOMERS + 20)
+        self.assertEqual(silent[0].recv(1), b"", "the oldest was cut")
+        enforcement.Check(harness.download(), timeout=harness.DEADLINE_SECONDS)
+        node.check(harness.download())  # over a new connection
+        cut = 'sluice_protocol_errors_total{protocol="http2",error="too_many"}'
+        self.assertGreaterEqual(node.metric(cut), 600 - NEWCOMERS)
+        record = node.record("too many connections of administration", outcome="cut")
+        self.assertRegex(record["origin"], r"^127\.0\.0\.1:\d+$")
+        # What was closed counts no more.
+        for each in silent:
+            each.close()
+        harness.await_condition(lambda: node.metric("process_open_fds") < before + 20, "the connections are closed")
+        counted = node.metric(cut)
+        flood(NEWCOMERS - 20)
+        self.assert_exit(ctl(), 0)
+        self.assertEqual(node.metric(cut), counted)
+
+    def test_a_user_who_is_known_and_takes_all_places_gets_no_more_until_it_closes_some(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 2 * PLACES
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            self.skipTest(f"wants {wanted} descriptors, may have {hard}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        node = self.node().start()
+        silent = []
+        for _ in range(PLACES + 1):
+            silent.append(socket.socket(socket.AF_UNIX))
+            self.addCleanup(silent[-1].close)
+            silent[-1].settimeout(harness.DEADLINE_SECONDS)
+            silent[-1].connect(node.admin_address[len("unix:"):])
+        self.assertEqual(silent[-1].recv(1), b"", "the last was refused")
+        self.assertEqual(node.record("too many connections of administration")["outcome"], "refused")
+        self.assertGreater(node.metric('sluice_protocol_errors_total{protocol="http2",error="too_many"}'), 0)
+        for each in silent:
+            each.close()
+        harness.await_condition(lambda: node.ctl("flag", "list").returncode == 0, "there is a place again")
 
     def test_sockets_have_the_configured_owner_and_group(self):
         if os.geteuid() != 0:

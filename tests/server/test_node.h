@@ -144,6 +144,7 @@ class TestNode {
     parts.top = &top_;
     parts.access = access_.get();
     parts.counters = &metrics_.trust();
+    parts.wire = &metrics_.wire();
     return parts;
   }
 
