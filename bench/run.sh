@@ -5,7 +5,7 @@
 #
 # --short: a small policy, a moment each, for the tests: the figures say nothing, the answers are checked all the same.
 # By default the index and the listener stand on 1 million accounts and 10 million flags. --scale full: the index on 10 and
-# 100 million; takes an hour or more, 40 GB of disk and 16 GB of memory.
+# 100 million; takes half an hour or more, 40 GB of disk and 16 GB of memory.
 # Exit code 0 where every answer was the one it must be, else 1. How fast anything was never fails a run.
 set -euo pipefail
 
