@@ -75,6 +75,8 @@ bool HasDotSegment(absl::string_view path) {
     }
     return dots == 1 || dots == 2;
   };
+  // Nearly always: in a path in which nothing is encoded such a segment begins behind a slash, or the path with it.
+  if (!absl::StrContains(path, '%') && !absl::StrContains(path, "/.") && !absl::StartsWith(path, ".")) return false;
   while (!path.empty()) {
     // "%2F" parts segments too, for whoever decodes before resolving.
     size_t end = path.find_first_of("/%");
