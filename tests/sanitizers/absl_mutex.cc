@@ -1,11 +1,13 @@
-// Tells ThreadSanitizer of absl::Mutex and absl::CondVar. Debian's Abseil is built without it, so that their atomics
-// are invisible: whatever a mutex guards would be reported as a race. This library stands before Abseil's in the order
-// of symbols, passes each call on, and says who releases and who acquires. gRPC's own locks are absl::Mutex too.
+// Tells ThreadSanitizer of absl::Mutex, absl::CondVar and absl::Notification. Debian's Abseil is built without it, so
+// that their atomics are invisible: whatever a mutex guards would be reported as a race. This library stands before
+// Abseil's in the order of symbols, passes each call on, and says who releases and who acquires. gRPC's own locks are
+// absl::Mutex too.
 //
 // Readers are told like writers: a write under a reader's lock is not found. Built in the preset tsan alone.
 #include <sanitizer/tsan_interface.h>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "real_function.h"
 
 extern "C" {  // of the run-time library; no header of GCC's declares them
@@ -28,6 +30,7 @@ __attribute__((constructor)) void IgnoreDeadlocks() { SetMutexDeadlockDetectionM
 // The names are those of Debian bookworm's Abseil, 20220623.
 #define SLUICE_MUTEX "_ZN4absl7debian35Mutex"
 #define SLUICE_CONDVAR "_ZN4absl7debian37CondVar"
+#define SLUICE_NOTIFICATION "4absl7debian312Notification"
 
 void Mutex::Lock() {
   static auto* const real = RealFunction<void(Mutex*)>(SLUICE_MUTEX "4LockEv");
@@ -109,6 +112,33 @@ bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
   const bool timed_out = real(this, mutex, deadline);
   __tsan_acquire(mutex);
   return timed_out;
+}
+
+// Who comes when it was told sees that by an atomic, and takes no mutex.
+void Notification::Notify() {
+  static auto* const real = RealFunction<void(Notification*)>("_ZN" SLUICE_NOTIFICATION "6NotifyEv");
+  __tsan_release(&notified_yet_);
+  real(this);
+}
+void Notification::WaitForNotification() const {
+  static auto* const real =
+      RealFunction<void(const Notification*)>("_ZNK" SLUICE_NOTIFICATION "19WaitForNotificationEv");
+  real(this);
+  __tsan_acquire(const_cast<std::atomic<bool>*>(&notified_yet_));
+}
+bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
+  static auto* const real = RealFunction<bool(const Notification*, Duration)>(
+      "_ZNK" SLUICE_NOTIFICATION "30WaitForNotificationWithTimeoutENS0_8DurationE");
+  const bool told = real(this, timeout);
+  if (told) __tsan_acquire(const_cast<std::atomic<bool>*>(&notified_yet_));
+  return told;
+}
+bool Notification::WaitForNotificationWithDeadline(Time deadline) const {
+  static auto* const real = RealFunction<bool(const Notification*, Time)>(
+      "_ZNK" SLUICE_NOTIFICATION "31WaitForNotificationWithDeadlineENS0_4TimeE");
+  const bool told = real(this, deadline);
+  if (told) __tsan_acquire(const_cast<std::atomic<bool>*>(&notified_yet_));
+  return told;
 }
 
 // A condition is looked at under the lock, but where Abseil alone knows of it: by who waits, in the middle of Await,

@@ -104,6 +104,24 @@ int main(int argc, char** argv) {
   } else if (strcmp(name, "absl_notification") == 0) {
     absl::Notification told;
     Hand([&] { told.Notify(); }, [&] { told.WaitForNotification(); });
+  } else if (strcmp(name, "absl_notification_late") == 0) {
+    // Who waits comes when it was told, and finds nothing to wait for.
+    absl::Notification told;
+    Hand(
+        [&] {
+          told.Notify();
+          flag.store(true, std::memory_order_relaxed);
+        },
+        [&] {
+          while (!flag.load(std::memory_order_relaxed)) std::this_thread::yield();
+          told.WaitForNotification();
+        });
+  } else if (strcmp(name, "absl_has_been_notified") == 0) {
+    absl::Notification told;
+    Hand([&] { told.Notify(); },
+         [&] {
+           while (!told.HasBeenNotified()) std::this_thread::yield();
+         });
   } else if (strcmp(name, "beside_a_mutex") == 0) {
     // A race: both take a mutex, after and before the wrong thing.
     absl::Mutex mutex;

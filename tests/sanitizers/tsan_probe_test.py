@@ -33,7 +33,7 @@ class TsanProbeTest(unittest.TestCase):
 
     def test_what_is_handed_over_properly_is_not(self):
         self.assert_silent("tsan_probe", "release", "std_mutex", "absl_mutex", "absl_await", "absl_condvar",
-                           "absl_notification", "folder")
+                           "absl_notification", "absl_notification_late", "absl_has_been_notified", "folder")
 
     def test_races_of_what_grpc_calls_are_reported(self):
         self.assert_reported("tsan_grpc_probe", "between_handlers", "beside_a_call")
