@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/listen/grpc_listener.h"
 #include "server/listen/listening_socket.h"
 
 namespace sluice {
@@ -89,9 +90,7 @@ void PeerListener::Take(int fd) {
     close(fd);
     return;
   }
-  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
-  connection.fd = fd;
-  endpoint->acceptor().HandleNewConnection(&connection);  // which owns it from here on
+  HandOver(fd, &endpoint->acceptor());
 }
 
 PeerListener::Endpoint* PeerListener::EndpointFor(const Credential::Peer& peer, bool known) {

@@ -89,9 +89,7 @@ absl::StatusOr<GrpcListener> AcceptOurselves(const GrpcListenerOptions& options,
           return;
         }
         if (tcp) PrepareTcp(fd);
-        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
-        connection.fd = fd;
-        acceptor->HandleNewConnection(&connection);  // which owns it from here on
+        HandOver(fd, acceptor);
       });
   if (!accept_loop.ok()) {
     listener.server->Shutdown(std::chrono::system_clock::now());
@@ -115,6 +113,12 @@ void EnableHealthAndReflection() {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
+}
+
+void HandOver(int fd, grpc::experimental::ExternalConnectionAcceptor* acceptor) {
+  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+  connection.fd = fd;
+  acceptor->HandleNewConnection(&connection);
 }
 
 void SetBounds(int receive_bytes_max, grpc::ServerBuilder* builder) {

@@ -45,6 +45,9 @@ void EnableHealthAndReflection();
 // The bounds that every server of gRPC has here: streams of a connection, sizes, silence.
 void SetBounds(int receive_bytes_max, grpc::ServerBuilder* builder);
 
+// Gives `fd`, a connection that was accepted, to gRPC, which owns it from here on.
+void HandOver(int fd, grpc::experimental::ExternalConnectionAcceptor* acceptor);
+
 // A server that listens. Members go in reverse: nothing is accepted for a server that is gone.
 struct GrpcListener {
   ListenAddress address;  // with the real port
