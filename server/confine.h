@@ -8,10 +8,10 @@
 namespace sluice {
 
 // For good, and for every thread that the calling one will start; so before the first. Afterwards the process can
-// execute no program, trace no other, mount nothing, load nothing into the kernel and set no clock. Of root's
-// capabilities it keeps those that a start needs: to give away its sockets, to listen on a low port, to open files
-// whatever their mode. Refused calls fail with EPERM. An error says which step the system did not take; the steps
-// before it stand.
+// execute no program, trace no other, mount nothing, make or enter no namespace, load nothing into the kernel and set
+// no clock; threads and forks start as before. Of root's capabilities it keeps those that a start needs: to give away
+// its sockets, to listen on a low port, to open files whatever their mode. Refused calls fail with EPERM, clone3 with
+// ENOSYS. An error says which step the system did not take; the steps before it stand.
 absl::Status Confine();
 
 }  // namespace sluice
