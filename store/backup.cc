@@ -1,18 +1,17 @@
 #include "store/backup.h"
 
-#include <fcntl.h>
 #include <lmdb.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
-#include <system_error>
+#include <string>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "store/folder_files.h"
 #include "store/folder_lock.h"
 #include "store/page_check.h"
 #include "store/store.h"
@@ -21,19 +20,14 @@
 namespace sluice {
 namespace {
 
-constexpr absl::string_view kFile = "/data.mdb";
-constexpr absl::string_view kPart = "/data.mdb.part";
-constexpr absl::string_view kReplaced = "/data.mdb.replaced";
+constexpr absl::string_view kFile = "data.mdb";
+constexpr absl::string_view kPart = "data.mdb.part";
+constexpr absl::string_view kReplaced = "data.mdb.replaced";
+constexpr absl::string_view kReaders = "lock.mdb";
 // A state can only be looked at while it is one of the last two; a busy node makes a new one each millisecond.
 constexpr int kTries = 1000;
 
-absl::Status SyncPath(const std::string& path, int flags) {
-  const int file = open(path.c_str(), flags | O_CLOEXEC);
-  if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("opening ", path));
-  const int error = fsync(file) == 0 ? 0 : errno;
-  close(file);
-  return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, absl::StrCat("making durable ", path));
-}
+std::string In(absl::string_view folder, absl::string_view name) { return absl::StrCat(folder, "/", name); }
 
 // A store opened for reading, and one state of it, whose pages were found to be in order.
 class Snapshot {
@@ -46,9 +40,12 @@ class Snapshot {
 
   absl::Status Open() {
     struct stat info;
-    if (stat(absl::StrCat(path_, kFile).c_str(), &info) != 0) {
+    if (stat(In(path_, kFile).c_str(), &info) != 0) {
       return absl::ErrnoToStatus(errno, absl::StrCat("store ", path_, ": looking for data.mdb"));
     }
+    // LMDB would make it for itself, as root's where root asks.
+    const int readers = MakeStoreFile(path_, kReaders);
+    if (readers >= 0) close(readers);
     int error = mdb_env_create(&environment_);
     if (error == 0) error = mdb_env_set_maxdbs(environment_, 8);
     if (error == 0) error = mdb_env_open(environment_, path_.c_str(), MDB_RDONLY | MDB_NOTLS | MDB_NORDAHEAD, 0600);
@@ -123,14 +120,15 @@ class Snapshot {
     return report;
   }
 
-  absl::Status CopyTo(const std::string& file) const {
-    const int to = open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (to < 0) return absl::ErrnoToStatus(errno, absl::StrCat("making ", file));
+  // To a file that it makes in `folder`, as kPart: on disk when this returns.
+  absl::Status CopyTo(const std::string& folder) const {
+    const int to = MakeStoreFile(folder, kPart);
+    if (to < 0) return absl::ErrnoToStatus(errno, absl::StrCat("making ", In(folder, kPart)));
     // A transaction of its own: at least as new as the one that was checked. Leaves free pages out.
     int error = mdb_env_copyfd2(environment_, to, MDB_CP_COMPACT);
     if (error == 0 && fsync(to) != 0) error = errno;
     close(to);
-    return StoreError(error, path_, environment_, absl::StrCat("copying to ", file));
+    return StoreError(error, path_, environment_, absl::StrCat("copying to ", In(folder, kPart)));
   }
 
  private:
@@ -170,13 +168,13 @@ absl::StatusOr<StoreReport> BackUpStore(const std::string& path, const std::stri
   {
     Snapshot snapshot(path);
     if (absl::Status status = snapshot.Open(); !status.ok()) return status;
-    if (mkdir(folder.c_str(), 0700) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("making ", folder));
-    const std::string part = absl::StrCat(folder, kPart);
-    absl::Status status = snapshot.CopyTo(part);
-    if (status.ok() && rename(part.c_str(), absl::StrCat(folder, kFile).c_str()) != 0) {
-      status = absl::ErrnoToStatus(errno, absl::StrCat("naming ", folder, kFile));
+    if (absl::Status status = MakeStoreFolder(folder); !status.ok()) return status;
+    const std::string part = In(folder, kPart);
+    absl::Status status = snapshot.CopyTo(folder);
+    if (status.ok() && rename(part.c_str(), In(folder, kFile).c_str()) != 0) {
+      status = absl::ErrnoToStatus(errno, absl::StrCat("naming ", In(folder, kFile)));
     }
-    if (status.ok()) status = SyncPath(folder, O_RDONLY | O_DIRECTORY);
+    if (status.ok()) status = SyncStoreFolder(folder);
     if (!status.ok()) {
       unlink(part.c_str());
       rmdir(folder.c_str());
@@ -188,32 +186,31 @@ absl::StatusOr<StoreReport> BackUpStore(const std::string& path, const std::stri
 }
 
 absl::StatusOr<StoreReport> RestoreStore(const std::string& folder, const std::string& path, bool replace) {
-  absl::StatusOr<StoreReport> report = CheckStore(folder);
+  Snapshot backup(folder);
+  if (absl::Status status = backup.Open(); !status.ok()) return status;
+  absl::StatusOr<StoreReport> report = backup.Read();
   if (!report.ok()) return report.status();
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-    return absl::ErrnoToStatus(errno, absl::StrCat("making ", path));
+  if (absl::Status status = MakeStoreFolder(path); !status.ok() && !absl::IsAlreadyExists(status)) return status;
   FolderLock lock;
   if (absl::Status status = lock.Take(path); !status.ok()) return status;
-  const std::string file = absl::StrCat(path, kFile);
+  const std::string file = In(path, kFile);
   const bool there = access(file.c_str(), F_OK) == 0;
   if (there && !replace) {
     return absl::AlreadyExistsError(absl::StrCat("there is a store at ", path,
                                                  "; with --replace it makes room, and is kept as ", file, ".replaced"));
   }
-  const std::string part = absl::StrCat(path, kPart);
+  const std::string part = In(path, kPart);
+  const std::string replaced = In(path, kReplaced);
+  unlink(part.c_str());  // of a restore that was cut short
   const auto remove_part = absl::MakeCleanup([&part] { unlink(part.c_str()); });
-  std::error_code error;
-  std::filesystem::copy_file(absl::StrCat(folder, kFile), part, std::filesystem::copy_options::overwrite_existing,
-                             error);
-  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("copying to ", part));
-  if (absl::Status status = SyncPath(part, O_RDWR); !status.ok()) return status;
-  if (there && rename(file.c_str(), absl::StrCat(path, kReplaced).c_str()) != 0) {
+  if (absl::Status status = backup.CopyTo(path); !status.ok()) return status;
+  if (there && rename(file.c_str(), replaced.c_str()) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("keeping ", file));
   }
   if (rename(part.c_str(), file.c_str()) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("naming ", file));
   // The readers of the file that was there: their table says nothing of this one.
-  unlink(absl::StrCat(path, "/lock.mdb").c_str());
-  if (absl::Status status = SyncPath(path, O_RDONLY | O_DIRECTORY); !status.ok()) return status;
+  unlink(In(path, kReaders).c_str());
+  if (absl::Status status = SyncStoreFolder(path); !status.ok()) return status;
   return report;
 }
 

@@ -1,7 +1,8 @@
 // A store as a whole, from outside of the node that has it: is it sound, a copy of it, and back from a copy.
 //
 // All of these block on the disk. They open the store for themselves, beside the node that may be using it: in a
-// process that has it open already they must not be called (LMDB's rule).
+// process that has it open already they must not be called (LMDB's rule). What they make where root calls them belongs
+// to the owner and group of the folder that it is made in, so that a node that runs as that user can open it.
 #ifndef SLUICE_STORE_BACKUP_H_
 #define SLUICE_STORE_BACKUP_H_
 

@@ -1,6 +1,5 @@
 #include "store/environment.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include "enforcement/names.h"
 #include "store/close_mark.h"
 #include "store/flag_index.h"
+#include "store/folder_files.h"
 #include "store/lmdb_table.h"
 #include "store/page_check.h"
 
@@ -17,14 +17,6 @@ namespace sluice {
 namespace {
 
 constexpr size_t kMapBytesMin = size_t{1} << 20;
-
-// Makes entries of a folder durable. LMDB syncs its file, not the folder that names it.
-void SyncFolder(const std::string& path) {
-  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return;
-  fsync(folder);
-  close(folder);
-}
 
 }  // namespace
 
@@ -57,7 +49,7 @@ absl::Status StoreEnvironment::Start() {
 
 absl::Status StoreEnvironment::MakeFolder() {
   if (mkdir(options_.path.c_str(), 0700) == 0) {
-    if (options_.sync) SyncFolder(absl::StrCat(options_.path, "/.."));
+    if (options_.sync) SyncStoreFolder(absl::StrCat(options_.path, "/..")).IgnoreError();
     return absl::OkStatus();
   }
   if (errno != EEXIST) return StoreError(errno, options_.path, nullptr, "making its folder");
@@ -196,7 +188,7 @@ absl::Status StoreEnvironment::CreateTables() {
     return Error(error, "making its tables");
   }
   if (absl::Status status = Error(mdb_txn_commit(transaction), "making its tables"); !status.ok()) return status;
-  if (options_.sync) SyncFolder(options_.path);
+  if (options_.sync) SyncStoreFolder(options_.path).IgnoreError();
   return absl::OkStatus();
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "store/folder_files.h"
 #include "store/store_reader.h"
 
 namespace sluice {
@@ -23,8 +24,11 @@ FolderLock::~FolderLock() {
 }
 
 absl::Status FolderLock::Take(const std::string& path) {
-  const std::string name = absl::StrCat(path, "/", kLockFile);
-  file_ = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  file_ = MakeStoreFile(path, kLockFile);
+  // Not through a link: root, which takes this lock too, would write its process id to whatever the link names.
+  if (file_ < 0 && errno == EEXIST) {
+    file_ = open(absl::StrCat(path, "/", kLockFile).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  }
   if (file_ < 0) return StoreError(errno, path, nullptr, absl::StrCat("opening ", kLockFile));
   if (flock(file_, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return StoreError(errno, path, nullptr, absl::StrCat("locking ", kLockFile));

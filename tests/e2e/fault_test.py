@@ -8,7 +8,9 @@ call that a start makes, and more of those that a commit makes.
 import errno
 import mmap
 import os
+import stat
 import struct
+import unittest
 
 import grpc
 
@@ -172,6 +174,63 @@ class BackupTest(harness.TestCase):
         # An event that was seen before the backup is a duplicate after it.
         response = node.admin().Apply(admin_pb2.ApplyRequest(events=[harness.freeze("u-0", event_id="e-0")]))
         self.assertEqual(response.results[0].outcome, admin_pb2.OUTCOME_DUPLICATE)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root gives files away")
+    def test_what_root_makes_belongs_to_whom_the_store_belongs(self):
+        node = self.node().start()
+        node.apply(*harness.standard_policy())
+        node.stop()
+        user, group = 54321, 54322
+        home = self.folder / "home"
+        home.mkdir()
+        for path in (home, node.store, *node.store.iterdir()):
+            os.chown(path, user, group)
+
+        def assert_all_belong(folder):
+            for path in (folder, *folder.iterdir()):
+                info = path.lstat()
+                self.assertEqual((info.st_uid, info.st_gid), (user, group), path)
+                if path.is_file():
+                    self.assertEqual(stat.S_IMODE(info.st_mode), 0o600, path)
+            self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
+
+        def forget_locks():
+            for name in ("lock.mdb", "lock.sluice"):
+                (node.store / name).unlink(missing_ok=True)
+
+        forget_locks()
+        self.store("check", "--store", node.store)
+        assert_all_belong(node.store)
+        forget_locks()
+        self.store("backup", home / "copy", "--store", node.store)
+        assert_all_belong(node.store)
+        assert_all_belong(home / "copy")
+        forget_locks()
+        self.store("restore", home / "copy", "--store", node.store, "--replace")
+        self.assertTrue((node.store / "data.mdb.replaced").exists())
+        assert_all_belong(node.store)
+        self.store("restore", home / "copy", "--store", home / "new")
+        self.store("check", "--store", home / "new")
+        assert_all_belong(home / "new")
+        # Root's own stay root's.
+        self.store("backup", self.folder / "copy", "--store", node.store)
+        self.assertEqual((self.folder / "copy" / "data.mdb").stat().st_uid, 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root writes to what is another's")
+    def test_root_follows_no_link_out_of_another_users_store(self):
+        node = self.node().start()
+        node.apply(*harness.standard_policy())
+        copy = self.folder / "copy"
+        self.store("backup", copy, "--store", node.store)
+        node.stop()
+        other = self.folder / "other"
+        for name in ("lock.sluice", "data.mdb.part"):
+            other.write_text("root's")
+            (node.store / name).unlink(missing_ok=True)
+            (node.store / name).symlink_to(other)
+            harness.run_ctl("store", "restore", copy, "--store", node.store, "--replace")
+            self.assertEqual(other.read_text(), "root's", name)
+            (node.store / name).unlink(missing_ok=True)
 
     def test_a_store_in_use_is_checked_but_not_replaced(self):
         node = self.node().start()
