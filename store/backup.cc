@@ -204,10 +204,19 @@ absl::StatusOr<StoreReport> RestoreStore(const std::string& folder, const std::s
   unlink(part.c_str());  // of a restore that was cut short
   const auto remove_part = absl::MakeCleanup([&part] { unlink(part.c_str()); });
   if (absl::Status status = backup.CopyTo(path); !status.ok()) return status;
-  if (there && rename(file.c_str(), replaced.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("keeping ", file));
+  // A second name, not another one: at no moment is there no store, which a node that starts would take for a new one.
+  if (there) {
+    unlink(replaced.c_str());
+    if (link(file.c_str(), replaced.c_str()) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("keeping ", file, " as ", replaced));
+    }
+    if (absl::Status status = SyncStoreFolder(path); !status.ok()) return status;
   }
-  if (rename(part.c_str(), file.c_str()) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("naming ", file));
+  if (rename(part.c_str(), file.c_str()) != 0) {
+    const int error = errno;
+    if (there) unlink(replaced.c_str());
+    return absl::ErrnoToStatus(error, absl::StrCat("naming ", file));
+  }
   // The readers of the file that was there: their table says nothing of this one.
   unlink(In(path, kReaders).c_str());
   if (absl::Status status = SyncStoreFolder(path); !status.ok()) return status;

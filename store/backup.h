@@ -40,7 +40,8 @@ absl::StatusOr<StoreReport> BackUpStore(const std::string& path, const std::stri
 
 // Puts the backup in `folder` to where the store at `path` is to be. FAILED_PRECONDITION while a node has that store;
 // ALREADY_EXISTS where one is there, unless `replace`: then it is kept beside, as data.mdb.replaced. The backup is
-// checked first, and nothing is touched where it is not sound.
+// checked first, and nothing is touched where it is not sound. Whenever this is cut short there is one whole store at
+// `path`, the old one or the new one, where there was one before.
 absl::StatusOr<StoreReport> RestoreStore(const std::string& folder, const std::string& path, bool replace);
 
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// Makes system calls on files below one folder fail, for tests: loaded into sluiced by LD_PRELOAD.
+// Makes system calls on files below one folder fail, for tests: loaded into sluiced or sluicectl by LD_PRELOAD.
 //
 // SLUICE_FAULT_FOLDER: which files. SLUICE_FAULT_CONTROL: a file of eight int64, mapped and shared with the test:
 //   [0] which call (enum below; 0 = none)   [1] how many of them pass first   [2] errno; 0 = half is written
@@ -19,7 +19,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { NONE, PWRITE, PWRITEV, WRITE, WRITEV, FSYNC, FDATASYNC, FTRUNCATE, OPEN, MMAP, PREAD, FLOCK, CALLS };
+enum { NONE, PWRITE, PWRITEV, WRITE, WRITEV, FSYNC, FDATASYNC, FTRUNCATE, OPEN, MMAP, PREAD, FLOCK,
+       RENAME, LINK, CALLS };
 
 static volatile int64_t* control;
 static const char* folder;
@@ -122,3 +123,11 @@ ssize_t pread(int file, void* bytes, size_t size, off_t at) {
 ssize_t pread64(int file, void* bytes, size_t size, off64_t at) { return pread(file, bytes, size, at); }
 
 int flock(int file, int operation) { return Fails(FLOCK, file, NULL) != 0 ? -1 : (int)syscall(SYS_flock, file, operation); }
+
+int rename(const char* from, const char* to) {
+  return Fails(RENAME, -1, to) != 0 ? -1 : (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
+}
+
+int link(const char* from, const char* to) {
+  return Fails(LINK, -1, to) != 0 ? -1 : (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}

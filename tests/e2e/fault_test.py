@@ -20,7 +20,7 @@ from harness import admin_pb2
 LONG = os.environ.get("SLUICE_FAULTS") == "long"
 SHIM = harness.BIN / "libsluice_fault_shim.so"
 CALLS = ["none", "pwrite", "pwritev", "write", "writev", "fsync", "fdatasync", "ftruncate", "open", "mmap", "pread",
-         "flock"]
+         "flock", "rename", "link"]
 FAILED = 1
 
 
@@ -174,6 +174,38 @@ class BackupTest(harness.TestCase):
         # An event that was seen before the backup is a duplicate after it.
         response = node.admin().Apply(admin_pb2.ApplyRequest(events=[harness.freeze("u-0", event_id="e-0")]))
         self.assertEqual(response.results[0].outcome, admin_pb2.OUTCOME_DUPLICATE)
+
+    def test_a_restore_that_is_cut_short_leaves_the_store_that_was_there(self):
+        node = self.node().start()
+        node.apply(*harness.standard_policy())
+        copy = self.folder / "copy"
+        self.store("backup", copy, "--store", node.store)
+        node.apply(harness.freeze("u-later"))
+        node.stop()
+        data = node.store / "data.mdb"
+        later = data.read_bytes()
+        faults = Faults(self.folder / "control")
+        shim = {"LD_PRELOAD": str(SHIM), "SLUICE_FAULT_FOLDER": str(node.store),
+                "SLUICE_FAULT_CONTROL": str(self.folder / "control")}
+        for call in ("open", "write", "fsync", "flock", "link", "rename"):
+            left = []
+            for after in range(20):
+                data.write_bytes(later)
+                # No such call on the store succeeds any more from there on, as if it had ended.
+                faults.arm(call, after, errno.EIO, times=-1)
+                harness.run_ctl("store", "restore", copy, "--store", node.store, "--replace", environment=shim)
+                failed = faults.failed()
+                faults.disarm()
+                if not failed:
+                    break
+                left.append(self.store("check", "--store", node.store).stdout.split("revision ")[1].split()[0])
+            # First the old store, then the new one, whole, and nothing else in between.
+            self.assertEqual(left, sorted(left, reverse=True), call)
+            self.assertEqual(left[0], "6", call)
+            self.assertLessEqual(set(left), {"5", "6"}, call)
+        self.assertFalse((node.store / "data.mdb.part").exists())
+        node.start()
+        self.assertEqual(node.export().revision, 5)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root gives files away")
     def test_what_root_makes_belongs_to_whom_the_store_belongs(self):
