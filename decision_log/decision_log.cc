@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "decision_log/log_reader.h"
+#include "decision_log/segment_end.h"
 #include "decision_log/segment_reader.h"
 
 namespace sluice {
@@ -37,6 +38,14 @@ thread_local int64_t plain_allows = 0;
 constexpr int kOverloadsASecond = 100;
 thread_local int64_t overload_second = 0;
 thread_local int overloads = 0;
+
+// Whether a block is in a file of a few hundred bytes; true too where that cannot be read.
+bool HoldsBlock(const std::string& path) {
+  const absl::StatusOr<std::shared_ptr<LogFile>> file = LogFile::OpenToRead(path);
+  std::string bytes;
+  if (!file.ok() || !(*file)->Read(0, kSegmentHeaderBytesMax, &bytes).ok()) return true;
+  return FindBlockHeader(bytes, 0) != absl::string_view::npos;
+}
 
 bool KeepsOverload(Moment now) {
   const int64_t second = absl::ToUnixSeconds(now.wall);
@@ -84,8 +93,8 @@ absl::StatusOr<LogPosition> DecisionLog::Recover() {
     const absl::StatusOr<std::unique_ptr<SegmentReader>> segment = SegmentReader::Open(file.path);
     if (!segment.ok()) {
       if (!absl::IsDataLoss(segment.status())) return segment.status();
-      // It died as it began: nothing was in it. Anything larger is not ours to throw away.
-      if (file.bytes > kSegmentHeaderBytesMax) {
+      // It died as it began: nothing was in it. Anything larger is not ours to throw away, nor what has a block.
+      if (file.bytes > kSegmentHeaderBytesMax || HoldsBlock(file.path)) {
         return absl::DataLossError(
             absl::StrCat(segment.status().message(), "; move the file away to start without it"));
       }
@@ -93,27 +102,25 @@ absl::StatusOr<LogPosition> DecisionLog::Recover() {
       unlink(file.path.c_str());
       continue;
     }
-    LogPosition position{file.segment + 1, (*segment)->header().first_number, {}};
-    uint64_t whole = (*segment)->end();
-    const absl::StatusOr<ChainLink> link = (*segment)->FollowChain([&](const SegmentReader::Linked& block) {
-      position.link = block.header->link;
-      position.number = block.header->first_number + block.header->records;
-      whole = block.offset + kBlockHeaderBytes + block.header->body_bytes();
-    });
-    if (link.ok()) {
-      position.link = *link;
-      whole = (*segment)->end();
+    const SegmentEnd end = FindEnd(**segment);
+    const LogPosition position{file.segment + 1, end.next_number, end.link};
+    const uint64_t rest = (*segment)->file_bytes() - end.whole;
+    switch (end.kind) {
+      case SegmentEnd::Kind::kWhole:
+        break;
+      case SegmentEnd::Kind::kTorn:
+        if (absl::Status status = CutFile(file.path, end.whole); !status.ok()) return status;
+        Tell(false, absl::StrCat(file.path, ": its torn end of ", rest, " bytes, behind record ", end.last_number,
+                                 ", is cut off"));
+        found_note_ = absl::StrCat("torn segment=", file.segment, " bytes=", rest, " behind=", end.last_number);
+        break;
+      case SegmentEnd::Kind::kDamaged:
+        Tell(true, absl::StrCat(file.path, ": damaged at byte ", end.whole, ", behind record ", end.last_number,
+                                "; left as it is, and the log goes on with record ", end.next_number));
+        found_note_ = absl::StrCat("damaged segment=", file.segment, " at=", end.whole, " behind=", end.last_number,
+                                   " next=", end.next_number);
+        break;
     }
-    const uint64_t torn = file.bytes - std::min(whole, file.bytes);
-    if (torn == 0) return position;
-    if (torn > kUnfinishedBytesMax) {
-      Tell(true, absl::StrCat(file.path, ": damaged behind record ", position.number - 1, "; left as it is"));
-      return position;
-    }
-    if (absl::Status status = CutFile(file.path, whole); !status.ok()) return status;
-    Tell(false, absl::StrCat(file.path, ": its torn end of ", torn, " bytes, behind record ", position.number - 1,
-                             ", is cut off"));
-    torn_note_ = absl::StrCat("torn segment=", file.segment, " bytes=", torn, " behind=", position.number - 1);
     return position;
   }
   return LogPosition();
@@ -176,7 +183,7 @@ absl::Status DecisionLog::Flush() const {
 
 void DecisionLog::Run() {
   writer_->AddNote(absl::StrCat("started node=", options_.node));
-  if (!torn_note_.empty()) writer_->AddNote(torn_note_);
+  if (!found_note_.empty()) writer_->AddNote(found_note_);
   flush_due_ = retry_due_ = absl::Now();
   retention_due_ = absl::Now() + std::min(options_.retention_every, absl::Seconds(1));
   bool stopping = false;

@@ -7,7 +7,7 @@
 //
 // After a crash of the process what was in the rings and in the open block is lost: at most `flush_every` and a few
 // milliseconds; after one of the machine a second more. A torn end of the newest segment is cut off at the next start,
-// and said.
+// and said. A damaged one is left as it is, and the log goes on behind it.
 #ifndef SLUICE_DECISION_LOG_DECISION_LOG_H_
 #define SLUICE_DECISION_LOG_DECISION_LOG_H_
 
@@ -52,8 +52,8 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
     absl::Duration retention_every = absl::Minutes(10);
     // Terms of what is under a legal hold (legal_hold.h). Called on the log's thread; may be empty.
     std::function<std::vector<uint64_t>()> held;
-    // Told of what an operator should know: that the disk refuses, that it takes again, what a start found torn.
-    // `grave` where records are being lost. On the log's thread, or inside Open. May be empty.
+    // Told of what an operator should know: that the disk refuses, that it takes again, what a start found torn or
+    // damaged. `grave` where records are being lost. On the log's thread, or inside Open. May be empty.
     std::function<void(bool grave, const std::string& text)> tell;
   };
 
@@ -109,7 +109,7 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
   std::array<std::atomic<int64_t>, kLogClassCount> dropped_{};
 
   std::unique_ptr<LogFolderLock> lock_;
-  std::string torn_note_;  // what the start found; "" = nothing
+  std::string found_note_;  // what the start found at the end of the log; "" = nothing
   std::unique_ptr<FileSyncer> syncer_;
   std::unique_ptr<SegmentWriter> writer_;
   std::shared_ptr<LogFile> last_file_;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "decision_log/log_folder.h"
 #include "decision_log/retention.h"
+#include "decision_log/segment_end.h"
 #include "decision_log/segment_reader.h"
 
 namespace sluice {
@@ -25,7 +26,7 @@ struct Read {
 // Bytes at the end of a segment that are no whole block.
 struct Unfinished {
   int64_t segment = 0;
-  uint64_t bytes = 0;
+  bool may_be_torn = false;
   std::string text;
 };
 
@@ -68,7 +69,7 @@ class Verifier {
     if ((*segment)->end() != (*segment)->file_bytes()) {
       const uint64_t torn = (*segment)->file_bytes() - (*segment)->end();
       unfinished_.push_back(
-          {file.segment, torn,
+          {file.segment, MayBeTorn(**segment, (*segment)->end()),
            absl::StrCat(file.path, ": ", torn, " bytes behind record ", read.next_number - 1, " are no whole block")});
     }
     reads_.push_back(read);
@@ -78,7 +79,7 @@ class Verifier {
     for (size_t i = 0; i < reads_.size(); ++i) Join(i == 0 ? nullptr : &reads_[i - 1], reads_[i]);
     for (const Unfinished& each : unfinished_) {
       // Only the newest segment is still being written, or was when the node died.
-      const bool expected = each.segment == reads_.back().segment && each.bytes <= kUnfinishedBytesMax;
+      const bool expected = each.segment == reads_.back().segment && each.may_be_torn;
       (expected ? report_.remarks : report_.faults).push_back(each.text);
     }
     if (known_ && !knows_) {

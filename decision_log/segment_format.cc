@@ -167,6 +167,14 @@ absl::StatusOr<BlockHeader> ParseBlockHeader(absl::string_view bytes) {
   return header;
 }
 
+size_t FindBlockHeader(absl::string_view bytes, size_t from) {
+  std::string magic;
+  Put(kBlockMagic, &magic);
+  size_t at = bytes.find(magic, from);
+  while (at != absl::string_view::npos && !ParseBlockHeader(bytes.substr(at)).ok()) at = bytes.find(magic, at + 1);
+  return at;
+}
+
 absl::Status CheckBody(const BlockHeader& header, absl::string_view body) {
   if (body.size() == header.body_bytes() && Checksum(body) == header.checksum) return absl::OkStatus();
   return absl::DataLossError(

@@ -74,6 +74,8 @@ std::string FormatBlock(const ChainLink& before, absl::string_view filter, absl:
                         BlockHeader* header);
 // DATA_LOSS where `bytes` begin with no header that is whole.
 absl::StatusOr<BlockHeader> ParseBlockHeader(absl::string_view bytes);
+// Where the first header that is whole begins in `bytes`, at `from` or behind; npos where there is none.
+size_t FindBlockHeader(absl::string_view bytes, size_t from);
 // DATA_LOSS unless `body`, filter and payload, is what the header was written with.
 absl::Status CheckBody(const BlockHeader& header, absl::string_view body);
 // The link that a block with these bytes must have.

@@ -46,15 +46,9 @@ absl::Status SegmentReader::Refresh() {
   const absl::StatusOr<uint64_t> size = file_->Size();
   if (!size.ok()) return size.status();
   file_bytes_ = *size;
+  // Where the index cannot be read the blocks themselves still can.
+  if (const absl::optional<uint64_t> index = Trailer(); index && ReadIndex(*index).ok()) return absl::OkStatus();
   std::string bytes;
-  if (file_bytes_ >= header_text_.size() + kTrailerBytes) {
-    if (absl::Status status = file_->Read(file_bytes_ - kTrailerBytes, kTrailerBytes, &bytes); !status.ok()) {
-      return status;
-    }
-    const absl::StatusOr<uint64_t> index = ParseTrailer(bytes);
-    // Where the index cannot be read the blocks themselves still can.
-    if (index.ok() && ReadIndex(*index).ok()) return absl::OkStatus();
-  }
   while (end_ + kBlockHeaderBytes <= file_bytes_) {
     if (absl::Status status = file_->Read(end_, kBlockHeaderBytes, &bytes); !status.ok()) return status;
     const absl::StatusOr<BlockHeader> header = ParseBlockHeader(bytes);
@@ -129,7 +123,30 @@ absl::Status SegmentReader::ReadBlock(const IndexEntry& block, std::string* raw)
   return status.ok() ? status : In(*file_, block.offset, status);
 }
 
-ChainLink SegmentReader::FirstLink() const { return NextLink(header_.before, {header_text_}); }
+ChainLink SegmentReader::first_link() const { return NextLink(header_.before, {header_text_}); }
+
+absl::optional<uint64_t> SegmentReader::Trailer() const {
+  if (file_bytes_ < begin() + kTrailerBytes) return absl::nullopt;
+  std::string bytes;
+  if (!file_->Read(file_bytes_ - kTrailerBytes, kTrailerBytes, &bytes).ok()) return absl::nullopt;
+  const absl::StatusOr<uint64_t> index = ParseTrailer(bytes);
+  return index.ok() ? absl::optional<uint64_t>(*index) : absl::nullopt;
+}
+
+absl::Status SegmentReader::FindBlocks(uint64_t offset,
+                                       absl::FunctionRef<bool(uint64_t, const BlockHeader&)> visit) const {
+  constexpr size_t kPiece = size_t{1} << 20;
+  std::string bytes;
+  for (; offset < file_bytes_; offset += kPiece) {
+    // A header may begin at the end of a piece. What came since the file was looked at is not asked for.
+    const uint64_t wanted = std::min<uint64_t>(kPiece + kBlockHeaderBytes - 1, file_bytes_ - offset);
+    if (absl::Status status = file_->Read(offset, wanted, &bytes); !status.ok()) return status;
+    for (size_t at = FindBlockHeader(bytes, 0); at < kPiece; at = FindBlockHeader(bytes, at + 1)) {
+      if (!visit(offset + at, *ParseBlockHeader(absl::string_view(bytes).substr(at)))) return absl::OkStatus();
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::Status SegmentReader::ReadLinked(uint64_t offset, const ChainLink& before, BlockHeader* header,
                                        std::string* raw) const {

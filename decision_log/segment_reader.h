@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "decision_log/log_folder.h"
 #include "decision_log/segment_format.h"
@@ -26,6 +28,9 @@ class SegmentReader {
   const SegmentHeader& header() const { return header_; }
   const std::string& path() const { return file_->path(); }
   bool closed() const { return closed_; }
+  // Where the first block is, and the link of what stands before it.
+  uint64_t begin() const { return header_text_.size(); }
+  ChainLink first_link() const;
   // Behind the last whole block; of a closed segment behind its trailer.
   uint64_t end() const { return end_; }
   // Of the file, when it was last looked at.
@@ -47,6 +52,12 @@ class SegmentReader {
   // The records of a block, or the line of a note, unpacked into `*raw`. DATA_LOSS where its bytes were altered.
   absl::Status ReadBlock(const IndexEntry& block, std::string* raw) const;
 
+  // Gives each header that is whole from `offset` on to `visit`, wherever it stands and whatever is between, until that
+  // returns false. For a segment of which a part was altered.
+  absl::Status FindBlocks(uint64_t offset, absl::FunctionRef<bool(uint64_t, const BlockHeader&)> visit) const;
+  // Where the index is by a trailer that is whole, whether or not the index is; nullopt where there is no such trailer.
+  absl::optional<uint64_t> Trailer() const;
+
   // Follows the chain through the whole file, and gives the link after each block to `visit`. DATA_LOSS at the first
   // byte that is not what was written. Returns the last link.
   struct Linked {
@@ -67,7 +78,6 @@ class SegmentReader {
   absl::Status CheckWithin(uint64_t offset, const BlockHeader& header) const;
   // Reads the block at `offset` and checks every byte of it, its link included.
   absl::Status ReadLinked(uint64_t offset, const ChainLink& before, BlockHeader* header, std::string* raw) const;
-  ChainLink FirstLink() const;
 
   const std::shared_ptr<LogFile> file_;
   SegmentHeader header_;
@@ -82,10 +92,10 @@ class SegmentReader {
 
 template <typename Visit>
 absl::StatusOr<ChainLink> SegmentReader::FollowChain(const Visit& visit) const {
-  ChainLink link = FirstLink();
+  ChainLink link = first_link();
   const uint64_t stop = closed_ ? end_ - kTrailerBytes : end_;
   std::string raw;
-  for (uint64_t offset = header_text_.size(); offset < stop;) {
+  for (uint64_t offset = begin(); offset < stop;) {
     BlockHeader header;
     if (absl::Status status = ReadLinked(offset, link, &header, &raw); !status.ok()) return status;
     link = header.link;

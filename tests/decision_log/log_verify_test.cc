@@ -159,6 +159,96 @@ TEST_F(LogVerifyTest, AQueryGivesWhatItCanReadAndSaysWhatItCannot) {
   EXPECT_EQ(found, 80);
 }
 
+// Where the blocks of a segment begin, the index among them.
+std::vector<uint64_t> BlocksOf(const std::string& path) {
+  std::vector<uint64_t> offsets;
+  const auto segment = SegmentReader::Open(path);
+  EXPECT_TRUE(segment.ok()) << segment.status();
+  EXPECT_TRUE(
+      (*segment)->FollowChain([&](const SegmentReader::Linked& block) { offsets.push_back(block.offset); }).ok());
+  return offsets;
+}
+
+TEST_F(LogVerifyTest, AStartLeavesADamagedSegmentAsItIsAndGoesOnBehindItsNumbers) {
+  const std::string path = Segments()[2].path;
+  const std::string closed = ReadFile(path);
+  const std::vector<uint64_t> blocks = BlocksOf(path);  // a note, three of records, the index
+  ASSERT_THAT(blocks, SizeIs(5));
+  const std::string open = closed.substr(0, blocks[4]);  // as a crash leaves it
+  const auto start_with = [&](const std::string& bytes) {
+    WriteFile(path, bytes);
+    std::filesystem::remove(SegmentPath(options_.folder, 4));
+    told_.clear();
+    Open();
+    Log(Asked("after"), Denied());
+    Close();
+    EXPECT_THAT(told_, SizeIs(1));
+    const auto next = SegmentReader::Open(SegmentPath(options_.folder, 4));
+    EXPECT_TRUE(next.ok()) << next.status();
+    return next.ok() ? (*next)->header().first_number : 0;
+  };
+  const auto expect_left = [&](std::string bytes, uint64_t at) {
+    SCOPED_TRACE(absl::StrCat("byte ", at, " of ", bytes.size()));
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x20);
+    WriteFile(path, bytes);
+    EXPECT_THAT(Verify().faults, Not(IsEmpty()));
+    EXPECT_EQ(start_with(bytes), 91);
+    EXPECT_THAT(told_[0], HasSubstr("left as it is, and the log goes on with record 91"));
+    EXPECT_EQ(ReadFile(path), bytes);
+    const LogReport report = Verify();
+    EXPECT_THAT(report.faults, Not(IsEmpty()));
+    EXPECT_THAT(report.remarks, Contains(HasSubstr("damaged segment=3 at=")));
+  };
+  for (const uint64_t block : blocks) {
+    for (const uint64_t at : {block + 20, block + kBlockHeaderBytes + 5}) {
+      expect_left(closed, at);
+      if (at < blocks[3]) expect_left(open, at);
+    }
+  }
+  expect_left(closed, closed.size() - kTrailerBytes + 10);
+  // The last write of a segment that was not closed can be a torn one.
+  for (const uint64_t at : {blocks[3] + 20, blocks[3] + kBlockHeaderBytes + 5}) {
+    std::string bytes = open;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x20);
+    EXPECT_EQ(start_with(bytes), 81);
+    EXPECT_THAT(told_[0], HasSubstr("behind record 80, is cut off"));
+    EXPECT_EQ(ReadFile(path), open.substr(0, blocks[3]));
+    EXPECT_THAT(Verify().faults, IsEmpty());
+  }
+  // So can the one that was to close it.
+  EXPECT_EQ(start_with(closed.substr(0, closed.size() - 1)), 91);
+  EXPECT_EQ(ReadFile(path), open);
+  EXPECT_THAT(Verify().faults, IsEmpty());
+}
+
+TEST_F(LogVerifyTest, NumbersGoOnBehindAllThatAnUnreadableEndHasRoomFor) {
+  const std::string path = Segments()[2].path;
+  std::string bytes = ReadFile(path).substr(0, BlocksOf(path)[4]);
+  bytes += std::string(kUnfinishedBytesMax + 1, 'x');
+  WriteFile(path, bytes);
+  Open();
+  EXPECT_THAT(told_, Contains(HasSubstr("behind record 90; left as it is")));
+  Close();
+  EXPECT_EQ(ReadFile(path), bytes);
+  const auto next = SegmentReader::Open(Segments()[3].path);
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_GT((*next)->header().first_number, 91 + static_cast<int64_t>(kUnfinishedBytesMax));
+}
+
+TEST_F(LogVerifyTest, ASmallSegmentWithABlockIsNotForgottenForItsHeader) {
+  Open();
+  Close();
+  const std::string path = Segments()[3].path;
+  std::string bytes = ReadFile(path);
+  bytes.resize(BlocksOf(path)[1]);  // a note and nothing else
+  ASSERT_LE(bytes.size(), kSegmentHeaderBytesMax);
+  bytes[20] = static_cast<char>(bytes[20] ^ 0x20);
+  WriteFile(path, bytes);
+  const auto log = DecisionLog::Open(options_);
+  EXPECT_EQ(log.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ReadFile(path), bytes);
+}
+
 TEST_F(LogVerifyTest, RetentionByAgeLeavesANoteThatTheChainGoesOnFrom) {
   clock_.Advance(absl::Hours(24 * 181));
   Open();

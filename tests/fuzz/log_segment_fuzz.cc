@@ -1,7 +1,7 @@
 // A segment of the decision log, whatever is in it. A first byte of 0: the rest is the file. Otherwise the rest says
 // what blocks hold, and checksums and links around them are right, so that a fuzzer gets behind them. It is read, or
 // refused where it is damaged; what verification finds whole a query finds whole; and a record is found by each of the
-// names it has.
+// names it has. Where a start would go on is within the file, and it leaves alone what verification calls damaged.
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,6 +17,7 @@
 #include "decision_log/log_reader.h"
 #include "decision_log/log_verify.h"
 #include "decision_log/record_text.h"
+#include "decision_log/segment_end.h"
 #include "decision_log/segment_format.h"
 #include "tests/fuzz/choices.h"
 
@@ -151,6 +152,14 @@ void ReadLog(const std::string& folder) {
     Expect(status.ok());
     Expect(found == report->records);
   }
+  const auto segment = SegmentReader::Open(SegmentPath(folder, 1));
+  if (!segment.ok()) return;
+  const SegmentEnd end = FindEnd(**segment);
+  Expect(end.whole <= (*segment)->file_bytes());
+  Expect(end.next_number > end.last_number);
+  // What a start leaves alone, or cuts, is what verification says.
+  Expect(end.kind != SegmentEnd::Kind::kDamaged || !report->faults.empty());
+  Expect(end.kind != SegmentEnd::Kind::kTorn || !(*segment)->closed());
 }
 
 }  // namespace
