@@ -269,7 +269,25 @@ void DecisionLog::NoteDrops() {
 }
 
 void DecisionLog::Retain(absl::Time now) {
-  const std::vector<uint64_t> held = options_.held ? options_.held() : std::vector<uint64_t>();
+  const absl::optional<std::vector<uint64_t>> held = options_.held ? options_.held() : std::vector<uint64_t>();
+  if (std::exchange(held_unknown_, !held.has_value()) != held_unknown_) {
+    Tell(false, held_unknown_ ? "nothing is removed from the decision log while there is no policy to say what is held"
+                              : "there is a policy: what it does not hold may go from the decision log in its time");
+  }
+  if (held) Remove(*held, now);
+  const absl::StatusOr<std::vector<SegmentFile>> segments = ListSegments(options_.folder);
+  absl::MutexLock lock(&figures_mutex_);
+  if (!segments.ok()) return;
+  figures_.segments = static_cast<int64_t>(segments->size());
+  figures_.folder_bytes = 0;
+  for (const SegmentFile& segment : *segments) figures_.folder_bytes += segment.bytes;
+  figures_.oldest_ns = 0;
+  if (segments->empty()) return;
+  const auto oldest = SegmentReader::Open(segments->front().path);
+  if (oldest.ok()) figures_.oldest_ns = (*oldest)->header().created_ns;
+}
+
+void DecisionLog::Remove(const std::vector<uint64_t>& held, absl::Time now) {
   const absl::StatusOr<RetentionPlan> plan =
       PlanRetention(options_.folder, options_.retention, now, writer_->open_segment(), held);
   if (!plan.ok()) {
@@ -284,18 +302,9 @@ void DecisionLog::Retain(absl::Time now) {
     unlink(removal.path.c_str());
     ++removed;
   }
-  const absl::StatusOr<std::vector<SegmentFile>> segments = ListSegments(options_.folder);
   absl::MutexLock lock(&figures_mutex_);
   figures_.removed_segments += removed;
   figures_.held_segments = plan->held_segments;
-  if (!segments.ok()) return;
-  figures_.segments = static_cast<int64_t>(segments->size());
-  figures_.folder_bytes = 0;
-  for (const SegmentFile& segment : *segments) figures_.folder_bytes += segment.bytes;
-  figures_.oldest_ns = 0;
-  if (segments->empty()) return;
-  const auto oldest = SegmentReader::Open(segments->front().path);
-  if (oldest.ok()) figures_.oldest_ns = (*oldest)->header().created_ns;
 }
 
 void DecisionLog::Report(const absl::Status& status) {

@@ -25,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "decision_log/decision_source.h"
 #include "decision_log/file_syncer.h"
 #include "decision_log/log_folder.h"
@@ -50,8 +51,9 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
     absl::Duration flush_every = absl::Seconds(1);  // how old a record is at most before it is written
     RetentionRule retention;
     absl::Duration retention_every = absl::Minutes(10);
-    // Terms of what is under a legal hold (legal_hold.h). Called on the log's thread; may be empty.
-    std::function<std::vector<uint64_t>()> held;
+    // Terms of what is under a legal hold (legal_hold.h); nullopt while that is not known, and then nothing is removed.
+    // Called on the log's thread; may be empty: nothing is held.
+    std::function<absl::optional<std::vector<uint64_t>>()> held;
     // Told of what an operator should know: that the disk refuses, that it takes again, what a start found torn or
     // damaged. `grave` where records are being lost. On the log's thread, or inside Open. May be empty.
     std::function<void(bool grave, const std::string& text)> tell;
@@ -101,6 +103,7 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
   void Drain();
   void NoteDrops();
   void Retain(absl::Time now) ABSL_LOCKS_EXCLUDED(figures_mutex_);
+  void Remove(const std::vector<uint64_t>& held, absl::Time now) ABSL_LOCKS_EXCLUDED(figures_mutex_);
   void Report(const absl::Status& status) ABSL_LOCKS_EXCLUDED(figures_mutex_);
   void Tell(bool grave, const std::string& text) const;
 
@@ -119,6 +122,7 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
   // Of the machine's clock: how often things are done, not what is written.
   absl::Time flush_due_, retention_due_, retry_due_;
   bool failing_ = false;
+  bool held_unknown_ = false;  // told that nothing is removed
 
   mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

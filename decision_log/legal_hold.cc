@@ -8,7 +8,8 @@
 
 namespace sluice {
 
-std::vector<uint64_t> HeldTerms(const Policy& policy, const Moment& now) {
+absl::optional<std::vector<uint64_t>> HeldTerms(const Policy& policy, const Moment& now) {
+  if (!policy.ready()) return absl::nullopt;
   std::vector<uint64_t> terms;
   const auto add = [&terms](LogTerm term, absl::string_view name) {
     if (!name.empty()) terms.push_back(TermHash(term, name));

@@ -12,10 +12,17 @@ using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
+TEST(LegalHoldTest, KnowsNothingWithoutAPolicy) {
+  Node node;
+  EXPECT_EQ(HeldTerms(*node.index().Read(), node.now()), absl::nullopt);
+  node.StandardFixture();
+  EXPECT_NE(HeldTerms(*node.index().Read(), node.now()), absl::nullopt);
+}
+
 TEST(LegalHoldTest, NamesWhatHoldsAndCriticalFlagsKeepAndWhoOwnsIt) {
   Node node;
   node.StandardFixture();
-  const auto held = [&] { return HeldTerms(*node.index().Read(), node.now()); };
+  const auto held = [&] { return HeldTerms(*node.index().Read(), node.now()).value(); };
   EXPECT_THAT(held(), IsEmpty());
 
   PlaceHold hold;

@@ -284,6 +284,25 @@ TEST_F(LogVerifyTest, RetentionBySizeTakesTheOldestFirst) {
   EXPECT_THAT(Verify().faults, IsEmpty());
 }
 
+TEST_F(LogVerifyTest, NothingGoesWhileNobodyKnowsWhatIsHeld) {
+  std::atomic<bool> known = false;
+  options_.held = [&known] {
+    return known ? absl::optional<std::vector<uint64_t>>(std::vector<uint64_t>()) : absl::nullopt;
+  };
+  clock_.Advance(absl::Hours(24 * 365));
+  Open();
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_EQ(log_->figures().removed_segments, 0);
+  EXPECT_EQ(log_->figures().segments, 4);
+  known = true;
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_TRUE(log_->Flush().ok());
+  EXPECT_EQ(log_->figures().removed_segments, 3);
+  Close();
+  EXPECT_THAT(told_, testing::ElementsAre(HasSubstr("nothing is removed"), HasSubstr("there is a policy")));
+}
+
 TEST_F(LogVerifyTest, WhatIsUnderALegalHoldStays) {
   // The middle segment gets a record of the one whose evidence is held.
   std::filesystem::remove(Segments()[2].path);

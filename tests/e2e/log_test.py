@@ -161,6 +161,24 @@ class LogTest(harness.TestCase):
         self.assertIn("removed segment=1 records=1-1", out)
         self.assertIn("whole: nothing was altered or taken away", out)
 
+    def test_evidence_outlives_a_start_without_a_policy(self):
+        self.deny("evidence")
+        hold = policy_pb2.PlaceHold(hold_id="h1", subject=policy_pb2.Subject(account="u2"))
+        self.server.apply(policy_pb2.PolicyEvent(role=check_pb2.ROLE_LEGAL, place_hold=hold))
+        self.server.stop()
+        (self.server.store / "data.mdb").unlink()
+        self.server.start("--decision-log-keep-for", "0s")
+        self.server.await_record("decision log", text="nothing is removed from the decision log while there is no policy "
+                                                      "to say what is held")
+        self.assertEqual(self.ids(), ["evidence"])
+        self.server.apply(policy_pb2.PolicyEvent(role=check_pb2.ROLE_LEGAL, place_hold=hold))
+        self.server.stop()
+        self.server.start("--decision-log-keep-for", "0s")
+        harness.await_condition(lambda: self.server.metric("sluice_decision_log_removed_segments_total") > 0,
+                                "what is not held is removed")
+        self.assertEqual(self.server.metric("sluice_decision_log_held_segments"), 1)
+        self.assertEqual(self.ids(), ["evidence"])
+
     def test_verify_shows_what_was_altered_cut_or_taken_away(self):
         for number in range(3):
             self.deny(f"r-{number}")
