@@ -7,14 +7,17 @@
 
 #include "absl/types/optional.h"
 #include "enforcement/check.h"
-#include "enforcement/policy.h"
+#include "enforcement/policy_index.h"
 
 namespace sluice {
 
 // The terms of every account, bucket, host and address that a hold or a CRITICAL flag in force at `now` keeps evidence
-// of, and of the accounts that own them. nullopt where `policy` is not ready: a store that is empty, or not imported
-// yet, says nothing of what is held.
-absl::optional<std::vector<uint64_t>> HeldTerms(const Policy& policy, const Moment& now);
+// of, of the hosts below it where it is on "*.x", and of the accounts that own them. nullopt where there is no policy
+// yet: a store that is empty, or not imported, says nothing of what is held.
+//
+// Thread-safe. Where something is held by "*.x" it takes a walk through all hosts, for which the policy's writer does
+// not wait.
+absl::optional<std::vector<uint64_t>> HeldTerms(const PolicyIndex& index, const Moment& now);
 
 }  // namespace sluice
 

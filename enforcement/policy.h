@@ -261,7 +261,7 @@ class Policy {
   // The sandboxes that a node set by itself.
   const absl::flat_hash_set<const Rule*>& automatic() const { return automatic_; }
   // The accounts of which a hold or CRITICAL flag keeps something: the account, its buckets, what is in them, its
-  // hosts.
+  // hosts; but not those that have no more than a host below a wildcard, which takes a walk (PolicyIndex::ForEachHost).
   absl::flat_hash_set<absl::string_view> HeldAccounts(const Moment& now) const;
 
   size_t accounts() const { return account_count_; }
@@ -304,7 +304,9 @@ class Policy {
   bool IsPlain(const Segment& segment) const;
   // The record of an account, made where there is none.
   AccountRecord Meet(absl::string_view account, Hash128 hash);
+  // For the writer.
   const std::set<std::string>& HostsBelow(const std::string& wildcard) const;
+  void AddHeldBelow(const Moment& now, absl::flat_hash_set<absl::string_view>* held) const;
   void TrackDue(const AccountRecord& record, const Timeline& was, const Timeline& is);
   void Gate(const Subject& subject, int by);
   void DropCompiled(const EntityKey& key);

@@ -215,14 +215,19 @@ absl::flat_hash_set<absl::string_view> Policy::HeldAccounts(const Moment& now) c
       if (const auto bucket = FindBucket(subject.bucket, now.wall)) held.insert(bucket->account);
     } else if (!subject.host.empty()) {
       if (const auto domain = FindDomain(subject.host, now.wall)) held.insert(domain->account);
-      if (!absl::StartsWith(subject.host, "*.")) continue;
-      for (const std::string& host : HostsBelow(subject.host)) {
-        const auto domain = FindDomain(host, now.wall);
-        if (domain) held.insert(domain->account);
-      }
     }
   }
   return held;
+}
+
+void Policy::AddHeldBelow(const Moment& now, absl::flat_hash_set<absl::string_view>* held) const {
+  for (const Rule* rule : evidence_) {
+    const std::string& wildcard = rule->evidence.host;
+    if (!absl::StartsWith(wildcard, "*.") || !rule->KeepsNow(now)) continue;
+    for (const std::string& host : HostsBelow(wildcard)) {
+      if (const auto domain = FindDomain(host, now.wall)) held->insert(domain->account);
+    }
+  }
 }
 
 // Hosts are looked up from below upwards, and a record does not have its name: who is bound below a wildcard takes a
@@ -261,7 +266,8 @@ std::vector<Announcement> Policy::DueAnnouncements(const Moment& now) {
   const bool recheck = !records_->announced.empty() && (records_->recheck_announced || !evidence_.empty());
   records_->recheck_announced = false;
   if (!some_due && !recheck) return due;
-  const absl::flat_hash_set<absl::string_view> held = HeldAccounts(now);
+  absl::flat_hash_set<absl::string_view> held = HeldAccounts(now);
+  AddHeldBelow(now, &held);
   const auto announce = [&](AnnouncementKind kind, absl::string_view name, const Segment& segment, std::string detail) {
     Announcement announcement;
     announcement.kind = kind;

@@ -11,8 +11,10 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "enforcement/left_right.h"
 #include "enforcement/policy.h"
 
@@ -27,12 +29,18 @@ class PolicyIndex {
   // Thread-safe; wait-free.
   Guard Read() const { return copies_.Read(); }
 
+  // Calls `visit` with each host that was ever bound, as last committed. Holds no copy, so that the writer does not
+  // wait for it. Takes some microseconds each. Thread-safe where what SetEach was given is.
+  void ForEachHost(absl::FunctionRef<void(const std::string& host)> visit) const {
+    if (records_->each) records_->each(EntityKind::kDomain, [&](const Entity& domain) { visit(domain.key.id); });
+  }
+
   // ---- The one writer -----------------------------------------------------------------------------------------------
 
   // What is retained of an entity, changes that are not yet committed among it: a parameter that changes has accounts
   // built again from their facts. REQUIRES: called before a parameter is put over accounts.
   void SetFacts(std::function<absl::optional<Entity>(const EntityKey&)> facts) { records_->facts = std::move(facts); }
-  // The same of all entities of a kind: asked once for each hold on "*.x".
+  // The same of all entities of a kind: asked once for each hold on "*.x", and by ForEachHost on its thread.
   void SetEach(std::function<void(EntityKind, const std::function<void(const Entity&)>&)> each) {
     records_->each = std::move(each);
   }

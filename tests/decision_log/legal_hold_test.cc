@@ -1,5 +1,12 @@
 #include "decision_log/legal_hold.h"
 
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
 #include "decision_log/record.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -14,15 +21,15 @@ using ::testing::Not;
 
 TEST(LegalHoldTest, KnowsNothingWithoutAPolicy) {
   Node node;
-  EXPECT_EQ(HeldTerms(*node.index().Read(), node.now()), absl::nullopt);
+  EXPECT_EQ(HeldTerms(node.index(), node.now()), absl::nullopt);
   node.StandardFixture();
-  EXPECT_NE(HeldTerms(*node.index().Read(), node.now()), absl::nullopt);
+  EXPECT_NE(HeldTerms(node.index(), node.now()), absl::nullopt);
 }
 
 TEST(LegalHoldTest, NamesWhatHoldsAndCriticalFlagsKeepAndWhoOwnsIt) {
   Node node;
   node.StandardFixture();
-  const auto held = [&] { return HeldTerms(*node.index().Read(), node.now()).value(); };
+  const auto held = [&] { return HeldTerms(node.index(), node.now()).value(); };
   EXPECT_THAT(held(), IsEmpty());
 
   PlaceHold hold;
@@ -45,6 +52,57 @@ TEST(LegalHoldTest, NamesWhatHoldsAndCriticalFlagsKeepAndWhoOwnsIt) {
 
   node.Send(ReleaseHold{"h1"});
   EXPECT_THAT(held(), Not(Contains(TermHash(LogTerm::kBucket, "b1"))));
+}
+
+TEST(LegalHoldTest, NamesTheHostsBelowAWildcardAndWhoOwnsThem) {
+  Node node;
+  node.StandardFixture();
+  BindDomain bind;
+  bind.host = "a.held.cn";
+  bind.account = "u1";
+  node.Send(bind);
+  bind.host = "b.unheld.cn";
+  bind.account = "u2";
+  node.Send(bind);
+  PlaceHold hold;
+  hold.hold_id = "h1";
+  hold.subject.host = "*.held.cn";
+  node.Send(hold);
+  const std::vector<uint64_t> terms = HeldTerms(node.index(), node.now()).value();
+  EXPECT_THAT(terms, Contains(TermHash(LogTerm::kHost, "a.held.cn")));
+  EXPECT_THAT(terms, Contains(TermHash(LogTerm::kAccount, "u1")));
+  EXPECT_THAT(terms, Not(Contains(TermHash(LogTerm::kHost, "b.unheld.cn"))));
+  EXPECT_THAT(terms, Not(Contains(TermHash(LogTerm::kAccount, "u2"))));
+}
+
+// ThreadSanitizer says whether what a reader looks at is the writer's.
+TEST(LegalHoldTest, IsAskedWhileHostsAreBound) {
+  Node node;
+  node.StandardFixture();
+  PlaceHold hold;
+  hold.hold_id = "h1";
+  hold.subject.host = "*.held.cn";
+  node.Send(hold);
+  std::vector<Entity> hosts(1000);
+  for (size_t i = 0; i < hosts.size(); ++i) hosts[i].key = {EntityKind::kDomain, absl::StrCat("h", i, ".held.cn")};
+  // As a store does that was told of them all: the fixture's is not for two threads.
+  node.index().SetEach([&](EntityKind, const std::function<void(const Entity&)>& visit) {
+    for (const Entity& host : hosts) visit(host);
+  });
+  std::atomic<bool> done = false;
+  const Moment now = node.now();
+  std::thread asking([&] {
+    while (!done) EXPECT_THAT(HeldTerms(node.index(), now).value(), Contains(TermHash(LogTerm::kHost, "h1.held.cn")));
+  });
+  for (const Entity& host : hosts) {
+    BindDomain bind;
+    bind.host = host.key.id;
+    bind.account = "u1";
+    node.Send(bind);
+  }
+  done = true;
+  asking.join();
+  EXPECT_THAT(HeldTerms(node.index(), now).value(), Contains(TermHash(LogTerm::kAccount, "u1")));
 }
 
 }  // namespace
