@@ -186,29 +186,36 @@ void DecisionLog::Run() {
   if (!found_note_.empty()) writer_->AddNote(found_note_);
   flush_due_ = retry_due_ = absl::Now();
   retention_due_ = absl::Now() + std::min(options_.retention_every, absl::Seconds(1));
-  bool stopping = false;
-  while (!stopping) {
-    int64_t wanted;
-    bool flush;
-    {
-      absl::MutexLock lock(&mutex_);
-      const auto asked = [this]()
-                             ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || flush_wanted_ > flush_done_; };
-      const bool hurry =
-          std::any_of(rings_.begin(), rings_.end(), [](const auto& ring) { return ring->Fills(); }) && !failing_;
-      mutex_.AwaitWithTimeout(absl::Condition(&asked), hurry ? absl::ZeroDuration() : kLook);
-      stopping = stopping_;
-      wanted = flush_wanted_;
-      flush = stopping || wanted > flush_done_;
-    }
-    const absl::Status status = Turn(flush);
-    if (flush) {
-      absl::MutexLock lock(&mutex_);
-      flush_done_ = wanted;
-      flush_status_ = status;
-    }
+  while (Round(kLook)) {
+    if (failing_ || absl::Now() < retention_due_) continue;
+    Retain();
+    retention_due_ = absl::Now() + options_.retention_every;
   }
   Report(writer_->Close(options_.clock->Now().wall));
+}
+
+bool DecisionLog::Round(absl::Duration wait) {
+  bool stopping;
+  int64_t wanted;
+  bool flush;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto asked = [this]()
+                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || flush_wanted_ > flush_done_; };
+    const bool hurry =
+        std::any_of(rings_.begin(), rings_.end(), [](const auto& ring) { return ring->Fills(); }) && !failing_;
+    mutex_.AwaitWithTimeout(absl::Condition(&asked), hurry ? absl::ZeroDuration() : wait);
+    stopping = stopping_;
+    wanted = flush_wanted_;
+    flush = stopping || wanted > flush_done_;
+  }
+  const absl::Status status = Turn(flush);
+  if (flush) {
+    absl::MutexLock lock(&mutex_);
+    flush_done_ = wanted;
+    flush_status_ = status;
+  }
+  return !stopping;
 }
 
 // One look at the rings, and what follows from it. What the disk refuses waits in the writer, and the rings fill.
@@ -233,12 +240,6 @@ absl::Status DecisionLog::Turn(bool flush) {
   }
   status = writer_->WriteOut(now);
   Report(status);
-  if (status.ok() && machine >= retention_due_) {
-    Retain(now);
-    retention_due_ = machine + options_.retention_every;
-    status = writer_->WriteOut(now);
-    Report(status);
-  }
   return status;
 }
 
@@ -268,15 +269,35 @@ void DecisionLog::NoteDrops() {
   if (!note.empty()) writer_->AddNote(absl::StrCat("dropped", note));
 }
 
-void DecisionLog::Retain(absl::Time now) {
-  const absl::optional<std::vector<uint64_t>> held = options_.held ? options_.held() : std::vector<uint64_t>();
-  if (std::exchange(held_unknown_, !held.has_value()) != held_unknown_) {
+void DecisionLog::Retain() {
+  absl::StatusOr<RetentionLook> look =
+      RetentionLook::Begin(options_.folder, options_.retention, options_.clock->Now().wall, writer_->open_segment());
+  if (!look.ok()) {
+    Report(look.status());
+    return;
+  }
+  const auto held = [this](RetentionLook::GoOn go_on) {
+    return options_.held ? options_.held(go_on) : std::vector<uint64_t>();
+  };
+  const auto go_on = [this] { return Round(absl::ZeroDuration()) && !failing_; };
+  while (const absl::optional<Removal> removal = look->Next(held, go_on)) {
+    // The note first: a segment that is gone without one would look stolen.
+    writer_->AddNote(FormatRemoval(*removal));
+    const absl::Status written = writer_->WriteOut(options_.clock->Now().wall);
+    Report(written);
+    if (!written.ok()) break;
+    unlink(removal->path.c_str());
+    absl::MutexLock lock(&figures_mutex_);
+    ++figures_.removed_segments;
+  }
+  if (std::exchange(held_unknown_, look->held_unknown()) != held_unknown_) {
     Tell(false, held_unknown_ ? "nothing is removed from the decision log while there is no policy to say what is held"
                               : "there is a policy: what it does not hold may go from the decision log in its time");
   }
-  if (held) Remove(*held, now);
   const absl::StatusOr<std::vector<SegmentFile>> segments = ListSegments(options_.folder);
   absl::MutexLock lock(&figures_mutex_);
+  ++figures_.retention_looks;
+  if (!held_unknown_) figures_.held_segments = look->held_segments();
   if (!segments.ok()) return;
   figures_.segments = static_cast<int64_t>(segments->size());
   figures_.folder_bytes = 0;
@@ -285,26 +306,6 @@ void DecisionLog::Retain(absl::Time now) {
   if (segments->empty()) return;
   const auto oldest = SegmentReader::Open(segments->front().path);
   if (oldest.ok()) figures_.oldest_ns = (*oldest)->header().created_ns;
-}
-
-void DecisionLog::Remove(const std::vector<uint64_t>& held, absl::Time now) {
-  const absl::StatusOr<RetentionPlan> plan =
-      PlanRetention(options_.folder, options_.retention, now, writer_->open_segment(), held);
-  if (!plan.ok()) {
-    Report(plan.status());
-    return;
-  }
-  int64_t removed = 0;
-  for (const Removal& removal : plan->removals) {
-    // The note first: a segment that is gone without one would look stolen.
-    writer_->AddNote(FormatRemoval(removal));
-    if (!writer_->WriteOut(now).ok()) break;
-    unlink(removal.path.c_str());
-    ++removed;
-  }
-  absl::MutexLock lock(&figures_mutex_);
-  figures_.removed_segments += removed;
-  figures_.held_segments = plan->held_segments;
 }
 
 void DecisionLog::Report(const absl::Status& status) {

@@ -52,8 +52,9 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
     RetentionRule retention;
     absl::Duration retention_every = absl::Minutes(10);
     // Terms of what is under a legal hold (legal_hold.h); nullopt while that is not known, and then nothing is removed.
-    // Called on the log's thread; may be empty: nothing is held.
-    std::function<absl::optional<std::vector<uint64_t>>()> held;
+    // Called on the log's thread, which has to empty the rings: what takes longer than some milliseconds calls `go_on`
+    // meanwhile, and gives up, with nullopt, where that is false. May be empty: nothing is held.
+    std::function<absl::optional<std::vector<uint64_t>>(RetentionLook::GoOn go_on)> held;
     // Told of what an operator should know: that the disk refuses, that it takes again, what a start found torn or
     // damaged. `grave` where records are being lost. On the log's thread, or inside Open. May be empty.
     std::function<void(bool grave, const std::string& text)> tell;
@@ -85,7 +86,8 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
     int64_t segments = 0;
     int64_t held_segments = 0;  // due for removal, and kept for a legal hold
     int64_t removed_segments = 0;
-    int64_t oldest_ns = 0;  // when the oldest segment was begun; Unix time, 0 = none
+    int64_t retention_looks = 0;  // at what may be removed, to their end
+    int64_t oldest_ns = 0;        // when the oldest segment was begun; Unix time, 0 = none
   };
   Figures figures() const ABSL_LOCKS_EXCLUDED(figures_mutex_);
   int64_t dropped() const;  // of all classes
@@ -99,11 +101,13 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
 
   // The log's thread. Members without a guard are its own.
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Waits up to `wait` for something to do, and does it: empties the rings, writes, answers Flush. False once the log
+  // is to stop. Whatever else the thread does calls it every few milliseconds.
+  bool Round(absl::Duration wait) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Turn(bool flush);
   void Drain();
   void NoteDrops();
-  void Retain(absl::Time now) ABSL_LOCKS_EXCLUDED(figures_mutex_);
-  void Remove(const std::vector<uint64_t>& held, absl::Time now) ABSL_LOCKS_EXCLUDED(figures_mutex_);
+  void Retain() ABSL_LOCKS_EXCLUDED(figures_mutex_);
   void Report(const absl::Status& status) ABSL_LOCKS_EXCLUDED(figures_mutex_);
   void Tell(bool grave, const std::string& text) const;
 
@@ -122,7 +126,7 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
   // Of the machine's clock: how often things are done, not what is written.
   absl::Time flush_due_, retention_due_, retry_due_;
   bool failing_ = false;
-  bool held_unknown_ = false;  // told that nothing is removed
+  bool held_unknown_ = false;  // what is due stays for want of a policy, and that was told
 
   mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

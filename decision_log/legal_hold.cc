@@ -23,7 +23,8 @@ bool IsBelow(const std::set<std::string, std::less<>>& wildcards, absl::string_v
 
 }  // namespace
 
-absl::optional<std::vector<uint64_t>> HeldTerms(const PolicyIndex& index, const Moment& now) {
+absl::optional<std::vector<uint64_t>> HeldTerms(const PolicyIndex& index, const Moment& now,
+                                                absl::FunctionRef<bool()> go_on) {
   std::vector<uint64_t> terms;
   const auto add = [&terms](LogTerm term, absl::string_view name) {
     if (!name.empty()) terms.push_back(TermHash(term, name));
@@ -44,12 +45,17 @@ absl::optional<std::vector<uint64_t>> HeldTerms(const PolicyIndex& index, const 
     }
   }
   if (!wildcards.empty()) {
+    constexpr int kHostsAtOnce = 256;
+    int hosts = 0;
+    bool goes_on = true;
     index.ForEachHost([&](const std::string& host) {
-      if (!IsBelow(wildcards, host)) return;
+      if (++hosts % kHostsAtOnce == 0) goes_on = goes_on && go_on();
+      if (!goes_on || !IsBelow(wildcards, host)) return;
       add(LogTerm::kHost, host);
       const PolicyIndex::Guard policy = index.Read();
       if (const auto domain = policy->FindDomain(host, now.wall)) add(LogTerm::kAccount, domain->account);
     });
+    if (!goes_on) return absl::nullopt;
   }
   std::sort(terms.begin(), terms.end());
   terms.erase(std::unique(terms.begin(), terms.end()), terms.end());

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/optional.h"
 #include "enforcement/check.h"
 #include "enforcement/policy_index.h"
@@ -16,8 +17,9 @@ namespace sluice {
 // yet: a store that is empty, or not imported, says nothing of what is held.
 //
 // Thread-safe. Where something is held by "*.x" it takes a walk through all hosts, for which the policy's writer does
-// not wait.
-absl::optional<std::vector<uint64_t>> HeldTerms(const PolicyIndex& index, const Moment& now);
+// not wait; it calls `go_on` meanwhile, and gives nullopt once that is false.
+absl::optional<std::vector<uint64_t>> HeldTerms(const PolicyIndex& index, const Moment& now,
+                                                absl::FunctionRef<bool()> go_on);
 
 }  // namespace sluice
 

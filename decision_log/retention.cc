@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "decision_log/log_folder.h"
 #include "decision_log/segment_reader.h"
 
 namespace sluice {
@@ -25,45 +24,73 @@ bool MayHold(const SegmentReader& segment, uint64_t term) {
   return false;
 }
 
-bool IsHeld(const SegmentReader& segment, const std::vector<uint64_t>& held) {
-  for (const uint64_t term : held) {
-    if (MayHold(segment, term)) return true;
+// True too where `go_on` ended the look: then nobody knows.
+bool IsHeld(const SegmentReader& segment, const std::vector<uint64_t>& held, RetentionLook::GoOn go_on) {
+  // Each is a read or two, of a segment that was not closed one a block.
+  constexpr size_t kTermsAtOnce = 64;
+  for (size_t i = 0; i < held.size(); ++i) {
+    if (i % kTermsAtOnce == 0 && !go_on()) return true;
+    if (MayHold(segment, held[i])) return true;
   }
   return false;
 }
 
 }  // namespace
 
-absl::StatusOr<RetentionPlan> PlanRetention(const std::string& folder, const RetentionRule& rule, absl::Time now,
-                                            int64_t open_segment, const std::vector<uint64_t>& held) {
+absl::StatusOr<RetentionLook> RetentionLook::Begin(const std::string& folder, const RetentionRule& rule, absl::Time now,
+                                                   int64_t open_segment) {
   absl::StatusOr<std::vector<SegmentFile>> segments = ListSegments(folder);
   if (!segments.ok()) return segments.status();
-  RetentionPlan plan;
-  for (const SegmentFile& segment : *segments) plan.bytes_after += segment.bytes;
-  const int64_t oldest_ns = absl::ToUnixNanos(now - rule.keep_for);
-  for (const SegmentFile& file : *segments) {
-    if (open_segment != 0 && file.segment >= open_segment) break;
+  RetentionLook look;
+  look.rule_ = rule;
+  look.oldest_ns_ = absl::ToUnixNanos(now - rule.keep_for);
+  look.open_segment_ = open_segment;
+  look.segments_ = *std::move(segments);
+  for (const SegmentFile& segment : look.segments_) look.bytes_left_ += segment.bytes;
+  return look;
+}
+
+absl::optional<Removal> RetentionLook::Next(Held held, GoOn go_on) {
+  bool stopped = false;
+  const auto goes_on = [&] {
+    stopped = stopped || !go_on();
+    return !stopped;
+  };
+  absl::optional<std::vector<uint64_t>> terms;
+  while (next_ < segments_.size()) {
+    const SegmentFile& file = segments_[next_++];
+    if (open_segment_ != 0 && file.segment >= open_segment_) break;
     const absl::StatusOr<std::unique_ptr<SegmentReader>> segment = SegmentReader::Open(file.path);
     if (!segment.ok()) continue;
     // One without a record is as old as it was made.
     const bool empty = (*segment)->until_ns() == std::numeric_limits<int64_t>::min();
     const int64_t until_ns = empty ? (*segment)->header().created_ns : (*segment)->until_ns();
-    const bool aged = until_ns < oldest_ns;
-    const bool too_large = rule.keep_bytes > 0 && plan.bytes_after > rule.keep_bytes;
+    const bool aged = until_ns < oldest_ns_;
+    const bool too_large = rule_.keep_bytes > 0 && bytes_left_ > rule_.keep_bytes;
     if (!aged && !too_large) break;  // those after it are younger
-    if (IsHeld(**segment, held)) {
-      ++plan.held_segments;
+    if (!terms) terms = held(goes_on);
+    held_unknown_ = !terms && !stopped;
+    if (!terms || !goes_on()) break;
+    const bool is_held = IsHeld(**segment, *terms, goes_on);
+    if (stopped) break;
+    if (is_held) {
+      ++held_segments_;
       continue;
     }
     int64_t next_number = (*segment)->header().first_number;
-    const absl::StatusOr<ChainLink> link = (*segment)->FollowChain(
-        [&](const SegmentReader::Linked& block) { next_number = block.header->first_number + block.header->records; });
+    const absl::StatusOr<ChainLink> link = (*segment)->FollowChain([&](const SegmentReader::Linked& block) {
+      next_number = block.header->first_number + block.header->records;
+      goes_on();
+    });
+    if (stopped) break;
     if (!link.ok()) continue;  // damaged: evidence of that, for people to look at
-    plan.removals.push_back({file.segment, (*segment)->header().first_number, next_number - 1, *link,
-                             aged ? "age" : "size", file.path, file.bytes});
-    plan.bytes_after -= file.bytes;
+    bytes_left_ -= file.bytes;
+    return Removal{
+        file.segment, (*segment)->header().first_number, next_number - 1, *link, aged ? "age" : "size", file.path,
+        file.bytes};
   }
-  return plan;
+  next_ = segments_.size();
+  return absl::nullopt;
 }
 
 std::string FormatRemoval(const Removal& removal) {

@@ -101,7 +101,7 @@ absl::Status Node::OpenDecisionLog() {
   options.ring_bytes = config_.decision_log_ring_bytes;
   options.segment_bytes = config_.decision_log_segment_bytes;
   options.retention = {config_.decision_log_keep_for, config_.decision_log_keep_bytes};
-  options.held = [this] { return HeldTerms(index_, clock_->Now()); };
+  options.held = [this](RetentionLook::GoOn go_on) { return HeldTerms(index_, clock_->Now(), go_on); };
   options.tell = [this](bool grave, const std::string& text) {
     logger_.Log(grave ? LogLevel::kError : LogLevel::kInfo, "decision log", {{"text", text}});
   };

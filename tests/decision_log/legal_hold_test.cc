@@ -19,17 +19,19 @@ using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
+bool GoOn() { return true; }
+
 TEST(LegalHoldTest, KnowsNothingWithoutAPolicy) {
   Node node;
-  EXPECT_EQ(HeldTerms(node.index(), node.now()), absl::nullopt);
+  EXPECT_EQ(HeldTerms(node.index(), node.now(), GoOn), absl::nullopt);
   node.StandardFixture();
-  EXPECT_NE(HeldTerms(node.index(), node.now()), absl::nullopt);
+  EXPECT_NE(HeldTerms(node.index(), node.now(), GoOn), absl::nullopt);
 }
 
 TEST(LegalHoldTest, NamesWhatHoldsAndCriticalFlagsKeepAndWhoOwnsIt) {
   Node node;
   node.StandardFixture();
-  const auto held = [&] { return HeldTerms(node.index(), node.now()).value(); };
+  const auto held = [&] { return HeldTerms(node.index(), node.now(), GoOn).value(); };
   EXPECT_THAT(held(), IsEmpty());
 
   PlaceHold hold;
@@ -68,11 +70,27 @@ TEST(LegalHoldTest, NamesTheHostsBelowAWildcardAndWhoOwnsThem) {
   hold.hold_id = "h1";
   hold.subject.host = "*.held.cn";
   node.Send(hold);
-  const std::vector<uint64_t> terms = HeldTerms(node.index(), node.now()).value();
+  const std::vector<uint64_t> terms = HeldTerms(node.index(), node.now(), GoOn).value();
   EXPECT_THAT(terms, Contains(TermHash(LogTerm::kHost, "a.held.cn")));
   EXPECT_THAT(terms, Contains(TermHash(LogTerm::kAccount, "u1")));
   EXPECT_THAT(terms, Not(Contains(TermHash(LogTerm::kHost, "b.unheld.cn"))));
   EXPECT_THAT(terms, Not(Contains(TermHash(LogTerm::kAccount, "u2"))));
+}
+
+TEST(LegalHoldTest, DoesOtherWorkWhileItWalksAndGivesUpWhenTold) {
+  Node node;
+  node.StandardFixture();
+  PlaceHold hold;
+  hold.hold_id = "h1";
+  hold.subject.host = "*.held.cn";
+  node.Send(hold);
+  for (int i = 0; i < 1000; ++i) node.Send(BindDomain{.host = absl::StrCat("h", i, ".held.cn"), .account = "u1"});
+  int calls = 0;
+  const auto thrice = [&] { return ++calls <= 3; };
+  EXPECT_NE(HeldTerms(node.index(), node.now(), thrice), absl::nullopt);
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(HeldTerms(node.index(), node.now(), thrice), absl::nullopt);
+  EXPECT_EQ(calls, 4);
 }
 
 // ThreadSanitizer says whether what a reader looks at is the writer's.
@@ -92,7 +110,8 @@ TEST(LegalHoldTest, IsAskedWhileHostsAreBound) {
   std::atomic<bool> done = false;
   const Moment now = node.now();
   std::thread asking([&] {
-    while (!done) EXPECT_THAT(HeldTerms(node.index(), now).value(), Contains(TermHash(LogTerm::kHost, "h1.held.cn")));
+    while (!done)
+      EXPECT_THAT(HeldTerms(node.index(), now, GoOn).value(), Contains(TermHash(LogTerm::kHost, "h1.held.cn")));
   });
   for (const Entity& host : hosts) {
     BindDomain bind;
@@ -102,7 +121,7 @@ TEST(LegalHoldTest, IsAskedWhileHostsAreBound) {
   }
   done = true;
   asking.join();
-  EXPECT_THAT(HeldTerms(node.index(), now).value(), Contains(TermHash(LogTerm::kAccount, "u1")));
+  EXPECT_THAT(HeldTerms(node.index(), now, GoOn).value(), Contains(TermHash(LogTerm::kAccount, "u1")));
 }
 
 }  // namespace

@@ -87,6 +87,12 @@ class DiskLogTest : public testing::Test {
   void Close() { log_.reset(); }
   void Log(const CheckInput& input, const Decision& decision) { log_->OnDecision(input, decision, clock_.Now()); }
 
+  // Until a look at what may be removed has been made that began after the call.
+  void AwaitRetention() {
+    const int64_t looks = log_->figures().retention_looks;
+    while (log_->figures().retention_looks < looks + 2) EXPECT_TRUE(log_->Flush().ok());
+  }
+
   // Ids of the requests that a query of the files finds.
   std::vector<std::string> Find(const std::function<void(v1::LogQuery*)>& fill, LogQueryCost* cost = nullptr) {
     v1::LogQuery query;

@@ -1,6 +1,8 @@
 #include "decision_log/log_verify.h"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "decision_log/segment_reader.h"
@@ -253,8 +255,7 @@ TEST_F(LogVerifyTest, RetentionByAgeLeavesANoteThatTheChainGoesOnFrom) {
   clock_.Advance(absl::Hours(24 * 181));
   Open();
   Log(Asked("young"), Denied());
-  EXPECT_TRUE(log_->Flush().ok());
-  EXPECT_TRUE(log_->Flush().ok());
+  AwaitRetention();
   EXPECT_EQ(log_->figures().removed_segments, 3);
   EXPECT_EQ(log_->figures().segments, 1);
   Close();
@@ -269,15 +270,14 @@ TEST_F(LogVerifyTest, RetentionByAgeLeavesANoteThatTheChainGoesOnFrom) {
 TEST_F(LogVerifyTest, NothingYoungerThanTheRuleGoes) {
   clock_.Advance(absl::Hours(24 * 179));
   Open();
-  EXPECT_TRUE(log_->Flush().ok());
+  AwaitRetention();
   EXPECT_EQ(log_->figures().removed_segments, 0);
 }
 
 TEST_F(LogVerifyTest, RetentionBySizeTakesTheOldestFirst) {
   options_.retention.keep_bytes = Segments()[1].bytes + Segments()[2].bytes + 500;
   Open();
-  EXPECT_TRUE(log_->Flush().ok());
-  EXPECT_TRUE(log_->Flush().ok());
+  AwaitRetention();
   Close();
   EXPECT_GT(Segments().front().segment, 1);
   EXPECT_LT(Segments().front().segment, 4);
@@ -286,18 +286,16 @@ TEST_F(LogVerifyTest, RetentionBySizeTakesTheOldestFirst) {
 
 TEST_F(LogVerifyTest, NothingGoesWhileNobodyKnowsWhatIsHeld) {
   std::atomic<bool> known = false;
-  options_.held = [&known] {
+  options_.held = [&known](RetentionLook::GoOn) {
     return known ? absl::optional<std::vector<uint64_t>>(std::vector<uint64_t>()) : absl::nullopt;
   };
   clock_.Advance(absl::Hours(24 * 365));
   Open();
-  EXPECT_TRUE(log_->Flush().ok());
-  EXPECT_TRUE(log_->Flush().ok());
+  AwaitRetention();
   EXPECT_EQ(log_->figures().removed_segments, 0);
   EXPECT_EQ(log_->figures().segments, 4);
   known = true;
-  EXPECT_TRUE(log_->Flush().ok());
-  EXPECT_TRUE(log_->Flush().ok());
+  AwaitRetention();
   EXPECT_EQ(log_->figures().removed_segments, 3);
   Close();
   EXPECT_THAT(told_, testing::ElementsAre(HasSubstr("nothing is removed"), HasSubstr("there is a policy")));
@@ -311,11 +309,10 @@ TEST_F(LogVerifyTest, WhatIsUnderALegalHoldStays) {
   Open();
   Log(Asked("other"), Denied());
   Close();
-  options_.held = [] { return std::vector<uint64_t>{TermHash(LogTerm::kAccount, "u-held")}; };
+  options_.held = [](RetentionLook::GoOn) { return std::vector<uint64_t>{TermHash(LogTerm::kAccount, "u-held")}; };
   clock_.Advance(absl::Hours(24 * 365));
   Open();
-  EXPECT_TRUE(log_->Flush().ok());
-  EXPECT_TRUE(log_->Flush().ok());
+  AwaitRetention();
   EXPECT_EQ(log_->figures().held_segments, 1);
   Close();
   EXPECT_THAT(FindAll(), testing::ElementsAre("evidence"));
@@ -323,11 +320,56 @@ TEST_F(LogVerifyTest, WhatIsUnderALegalHoldStays) {
   // The hold is released.
   options_.held = nullptr;
   Open();
-  EXPECT_TRUE(log_->Flush().ok());
-  EXPECT_TRUE(log_->Flush().ok());
+  AwaitRetention();
   Close();
   EXPECT_THAT(FindAll(), IsEmpty());
   EXPECT_THAT(Verify().faults, IsEmpty());
+}
+
+TEST_F(LogVerifyTest, RetentionHoldsUpNeitherDecisionsNorQueries) {
+  options_.rings = 1;
+  options_.ring_bytes = size_t{64} << 10;
+  for (int segment = 3; segment < 30; ++segment) Open();
+  Close();
+  clock_.Advance(absl::Hours(24 * 365));
+  int looked_at = 0;
+  options_.held = [&](RetentionLook::GoOn go_on) {
+    // Amid a look, on the log's thread: in all more than the ring has room for.
+    for (int i = 0; i < 60; ++i) Log(Asked("meanwhile"), Denied());
+    if (++looked_at == 10) {
+      std::atomic<bool> flushed = false;
+      std::thread query([&] {
+        EXPECT_TRUE(log_->Flush().ok());
+        flushed = true;
+      });
+      while (!flushed) go_on();
+      query.join();
+    }
+    return std::vector<uint64_t>();
+  };
+  Open();
+  AwaitRetention();
+  EXPECT_EQ(log_->figures().removed_segments, 30);
+  EXPECT_GE(looked_at, 30);
+  EXPECT_EQ(log_->dropped(), 0);
+  Close();
+  EXPECT_THAT(FindAll(), SizeIs(60 * looked_at));
+  EXPECT_THAT(Verify().faults, IsEmpty());
+}
+
+// A hold that comes while a look lasts keeps what is still there.
+TEST_F(LogVerifyTest, EachSegmentIsAskedForAnew) {
+  int asked = 0;
+  options_.held = [&](RetentionLook::GoOn) {
+    const std::vector<uint64_t> none, all = {TermHash(LogTerm::kAccount, "u1")};
+    return ++asked == 1 ? none : all;
+  };
+  clock_.Advance(absl::Hours(24 * 365));
+  Open();
+  AwaitRetention();
+  EXPECT_EQ(log_->figures().removed_segments, 1);
+  EXPECT_EQ(log_->figures().held_segments, 2);
+  Close();  // the log's thread asks as long as it runs
 }
 
 }  // namespace
