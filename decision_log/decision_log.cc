@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -20,6 +21,8 @@ namespace {
 constexpr absl::Duration kLook = absl::Milliseconds(20);
 constexpr absl::Duration kRetry = absl::Seconds(1);
 constexpr absl::Duration kSync = absl::Seconds(1);
+// While no sync succeeds a segment is left for a new one so often at most, not with each.
+constexpr absl::Duration kLeave = absl::Minutes(1);
 constexpr int kRingsMax = 128;
 
 int64_t TimeOf(absl::string_view record) {
@@ -184,7 +187,7 @@ absl::Status DecisionLog::Flush() const {
 void DecisionLog::Run() {
   writer_->AddNote(absl::StrCat("started node=", options_.node));
   if (!found_note_.empty()) writer_->AddNote(found_note_);
-  flush_due_ = retry_due_ = absl::Now();
+  flush_due_ = retry_due_ = leave_due_ = absl::Now();
   retention_due_ = absl::Now() + std::min(options_.retention_every, absl::Seconds(1));
   while (Round(kLook)) {
     if (failing_ || absl::Now() < retention_due_) continue;
@@ -192,6 +195,8 @@ void DecisionLog::Run() {
     retention_due_ = absl::Now() + options_.retention_every;
   }
   Report(writer_->Close(options_.clock->Now().wall));
+  syncer_->Stop();
+  LookAtSyncs(absl::Now());
 }
 
 bool DecisionLog::Round(absl::Duration wait) {
@@ -223,6 +228,7 @@ absl::Status DecisionLog::Turn(bool flush) {
   const absl::Time machine = absl::Now();
   const absl::Time now = options_.clock->Now().wall;
   absl::Status status;
+  LookAtSyncs(machine);
   if (failing_) {
     if (!flush && machine < retry_due_) return absl::OkStatus();
     retry_due_ = machine + kRetry;
@@ -308,6 +314,33 @@ void DecisionLog::Retain() {
   if (oldest.ok()) figures_.oldest_ns = (*oldest)->header().created_ns;
 }
 
+// What a sync did not make last may be gone from the kernel's memory too: nothing is lost that anybody knows of, and
+// nothing more is trusted to that file.
+void DecisionLog::LookAtSyncs(absl::Time machine) {
+  const FileSyncer::Result synced = syncer_->Take();
+  const std::shared_ptr<LogFile> file = writer_->file();
+  const auto note = [this](const LogFile& lost) {
+    writer_->AddNote(absl::StrCat("unsynced segment=", std::filesystem::path(lost.path()).stem().string()));
+  };
+  for (const std::shared_ptr<LogFile>& lost : synced.lost) {
+    if (lost != file) note(*lost);
+  }
+  if (file != nullptr && file->lost() && machine >= leave_due_) {
+    leave_due_ = machine + kLeave;
+    writer_->LeaveSegment();
+    note(*file);
+  }
+  if (synced.status.ok() == syncs_fail_) {
+    syncs_fail_ = !synced.status.ok();
+    Tell(syncs_fail_, syncs_fail_
+                          ? absl::StrCat("the decision log may not outlast a loss of power: ", synced.status.message())
+                          : "the decision log is synced again");
+  }
+  absl::MutexLock lock(&figures_mutex_);
+  figures_.failing = failing_ || syncs_fail_;
+  figures_.write_failures += synced.failures;
+}
+
 void DecisionLog::Report(const absl::Status& status) {
   if (const int64_t bytes = writer_->bytes_written(); bytes != synced_bytes_) {
     synced_bytes_ = bytes;
@@ -323,7 +356,7 @@ void DecisionLog::Report(const absl::Status& status) {
                             : "the decision log is written again");
   }
   absl::MutexLock lock(&figures_mutex_);
-  figures_.failing = failing_;
+  figures_.failing = failing_ || syncs_fail_;
   figures_.write_failures += status.ok() ? 0 : 1;
   figures_.written = writer_->records_written();
   figures_.bytes_written = writer_->bytes_written();

@@ -80,9 +80,9 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
   struct Figures {
     std::array<int64_t, kLogClassCount> written{}, dropped{};
     int64_t bytes_written = 0;
-    int64_t write_failures = 0;
-    bool failing = false;       // the disk refused the last write
-    uint64_t folder_bytes = 0;  // of all segments, as of the last look at them
+    int64_t write_failures = 0;  // syncs among them
+    bool failing = false;        // the disk refused the last write, or the last sync
+    uint64_t folder_bytes = 0;   // of all segments, as of the last look at them
     int64_t segments = 0;
     int64_t held_segments = 0;  // due for removal, and kept for a legal hold
     int64_t removed_segments = 0;
@@ -108,6 +108,7 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
   void Drain();
   void NoteDrops();
   void Retain() ABSL_LOCKS_EXCLUDED(figures_mutex_);
+  void LookAtSyncs(absl::Time machine) ABSL_LOCKS_EXCLUDED(figures_mutex_);
   void Report(const absl::Status& status) ABSL_LOCKS_EXCLUDED(figures_mutex_);
   void Tell(bool grave, const std::string& text) const;
 
@@ -124,8 +125,9 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
   std::vector<absl::string_view> batch_;
   std::array<int64_t, kLogClassCount> dropped_noted_{};
   // Of the machine's clock: how often things are done, not what is written.
-  absl::Time flush_due_, retention_due_, retry_due_;
+  absl::Time flush_due_, retention_due_, retry_due_, leave_due_;
   bool failing_ = false;
+  bool syncs_fail_ = false;
   bool held_unknown_ = false;  // what is due stays for want of a policy, and that was told
 
   mutable absl::Mutex mutex_;

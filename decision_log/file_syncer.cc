@@ -8,12 +8,36 @@ namespace sluice {
 FileSyncer::FileSyncer(std::string folder, absl::Duration period)
     : folder_(std::move(folder)), period_(period), thread_([this] { Run(); }) {}
 
-FileSyncer::~FileSyncer() {
+FileSyncer::~FileSyncer() { Stop(); }
+
+void FileSyncer::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
+}
+
+FileSyncer::Result FileSyncer::Take() {
+  absl::MutexLock lock(&mutex_);
+  Result taken = result_;
+  result_.failures = 0;
+  result_.lost.clear();
+  return taken;
+}
+
+FileSyncer::Result FileSyncer::Sync(const std::vector<std::shared_ptr<LogFile>>& files) const {
+  Result result;
+  const auto note = [&result](const absl::Status& status) {
+    result.failures += status.ok() ? 0 : 1;
+    result.status.Update(status);
+  };
+  for (const std::shared_ptr<LogFile>& file : files) {
+    note(file->Sync());
+    if (file->lost()) result.lost.push_back(file);
+  }
+  note(SyncFolder(folder_));
+  return result;
 }
 
 void FileSyncer::Add(std::shared_ptr<LogFile> file) {
@@ -31,8 +55,15 @@ void FileSyncer::Run() {
       stopping = stopping_;
       files.swap(files_);
     }
-    for (const std::shared_ptr<LogFile>& file : files) file->Sync().IgnoreError();
-    if (!files.empty()) SyncFolder(folder_).IgnoreError();
+    // Was added when it had failed already, or just before: that says nothing new of the disk.
+    files.erase(std::remove_if(files.begin(), files.end(), [](const auto& file) { return file->lost(); }), files.end());
+    if (!files.empty()) {
+      Result result = Sync(files);
+      absl::MutexLock lock(&mutex_);
+      result_.failures += result.failures;
+      result_.lost.insert(result_.lost.end(), result.lost.begin(), result.lost.end());
+      result_.status = std::move(result.status);
+    }
     if (stopping) return;
   }
 }

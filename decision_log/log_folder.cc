@@ -92,7 +92,13 @@ absl::Status LogFile::Write(uint64_t offset, absl::string_view bytes) {
   return absl::OkStatus();
 }
 
-absl::Status LogFile::Sync() const { return fdatasync(fd_) == 0 ? absl::OkStatus() : Failed(errno, "sync", path_); }
+absl::Status LogFile::Sync() const {
+  if (lost()) return absl::UnavailableError(absl::StrCat("a sync of ", path_, " failed before"));
+  if (fdatasync(fd_) == 0) return absl::OkStatus();
+  const int error = errno;
+  lost_.store(true, std::memory_order_relaxed);  // orders nothing: the file is looked at again
+  return Failed(error, "sync", path_);
+}
 
 absl::StatusOr<std::vector<SegmentFile>> ListSegments(const std::string& folder) {
   std::vector<SegmentFile> segments;

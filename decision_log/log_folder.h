@@ -2,6 +2,7 @@
 #ifndef SLUICE_DECISION_LOG_LOG_FOLDER_H_
 #define SLUICE_DECISION_LOG_LOG_FOLDER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -29,13 +30,17 @@ class LogFile {
   absl::Status Read(uint64_t offset, size_t bytes, std::string* out) const;
   // Writes all of it, or cuts the file back to `offset` and says why.
   absl::Status Write(uint64_t offset, absl::string_view bytes);
-  absl::Status Sync() const;  // blocks until what was written is on disk
+  // Blocks until what was written is on disk. Once it failed it fails always: what the kernel could not write it may
+  // have dropped, and of that it tells no second time.
+  absl::Status Sync() const;
+  bool lost() const { return lost_.load(std::memory_order_relaxed); }  // a Sync failed. Thread-safe
   const std::string& path() const { return path_; }
 
  private:
   LogFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
   const int fd_;
   const std::string path_;
+  mutable std::atomic<bool> lost_{false};
 };
 
 struct SegmentFile {

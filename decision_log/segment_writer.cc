@@ -118,6 +118,10 @@ absl::Status SegmentWriter::WriteBlock(Block* block) {
 }
 
 absl::Status SegmentWriter::CloseSegment() {
+  if (file_->lost()) {
+    LeaveSegment();
+    return absl::OkStatus();
+  }
   const std::string raw = FormatIndex(index_);
   BlockHeader header;
   header.kind = BlockKind::kIndex;
@@ -129,11 +133,15 @@ absl::Status SegmentWriter::CloseSegment() {
   bytes_written_ += static_cast<int64_t>(bytes.size());
   ++segments_closed_;
   position_.link = header.link;
+  LeaveSegment();
+  return absl::OkStatus();
+}
+
+void SegmentWriter::LeaveSegment() {
   ++position_.segment;
   file_.reset();
   index_.clear();
   segment_filter_.Clear();
-  return absl::OkStatus();
 }
 
 }  // namespace sluice

@@ -51,6 +51,9 @@ class SegmentWriter {
   absl::Status WriteOut(absl::Time now);
   // WriteOut, then closes the segment.
   absl::Status Close(absl::Time now);
+  // What comes goes into another segment, and this one gets no index: for a file of which a Sync failed.
+  // REQUIRES: file() is not null.
+  void LeaveSegment();
 
   // The file that is written to, for another thread to Sync; null where there is none.
   std::shared_ptr<LogFile> file() const { return file_; }

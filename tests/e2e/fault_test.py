@@ -46,11 +46,12 @@ class Faults:
 
 class FaultTest(harness.TestCase):
 
-    def faulty_node(self):
-        node = self.node()
+    def faulty_node(self, *flags, folder=None):
+        """Calls on files below `folder` can fail, by default those on the store."""
+        node = self.node(*flags)
         faults = Faults(self.folder / "control")
         command = node.command
-        node.command = lambda *more: ["env", f"LD_PRELOAD={SHIM}", f"SLUICE_FAULT_FOLDER={node.store}",
+        node.command = lambda *more: ["env", f"LD_PRELOAD={SHIM}", f"SLUICE_FAULT_FOLDER={folder or node.store}",
                                       f"SLUICE_FAULT_CONTROL={self.folder / 'control'}", *command(*more)]
         return node, faults
 
@@ -141,6 +142,38 @@ class FaultTest(harness.TestCase):
         node.start()
         self.assert_holds(node, ["u-1"], ["u1"])
         print(f"\n{tried} starts", flush=True)
+
+
+    def test_a_segment_of_the_decision_log_whose_sync_failed_is_told_and_written_no_more(self):
+        folder = self.folder / "decisions"
+        node, faults = self.faulty_node("--decision-log-path", str(folder), folder=folder)
+        node.start()
+        node.apply(*harness.standard_policy(), harness.freeze("u2"))
+
+        def deny(request_id):
+            response = node.check(harness.download(requester="u2", bucket="b9", request_id=request_id))
+            self.assert_decision(response, "DENY", "ACCOUNT_FROZEN")
+
+        faults.arm("fdatasync")
+        deny("before")
+        first, second = folder / "0000000001.slog", folder / "0000000002.slog"
+        node.await_record("decision log", text="the decision log may not outlast a loss of power: "
+                                               f"cannot sync {first}: Input/output error")
+        node.await_record("decision log", text="the decision log is synced again")
+        self.assertEqual(node.metric("sluice_decision_log_write_failures_total"), 1)
+        self.assertEqual(node.metric("sluice_decision_log_failing"), 0)
+        left = first.read_bytes()
+        deny("after")
+        node.stop()
+        self.assertEqual(first.read_bytes(), left)
+        self.assertNotIn(b"SLUICEND", left)
+        self.assertIn(b"SLUICEND", second.read_bytes())
+        result = harness.run_ctl("log", "query", "--folder", folder)
+        self.assert_exit(result, 0)
+        self.assertEqual(result.stdout.count("ACCOUNT_FROZEN"), 2)
+        result = harness.run_ctl("log", "verify", folder)
+        self.assert_exit(result, 0)
+        self.assertIn("unsynced segment=0000000001", result.stdout)
 
 
 class BackupTest(harness.TestCase):
