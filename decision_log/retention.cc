@@ -83,7 +83,8 @@ absl::optional<Removal> RetentionLook::Next(Held held, GoOn go_on) {
       goes_on();
     });
     if (stopped) break;
-    if (!link.ok()) continue;  // damaged: evidence of that, for people to look at
+    // Damaged, or with an end that no start took for torn: evidence of that, for people to look at.
+    if (!link.ok() || (*segment)->end() != (*segment)->file_bytes()) continue;
     bytes_left_ -= file.bytes;
     return Removal{
         file.segment, (*segment)->header().first_number, next_number - 1, *link, aged ? "age" : "size", file.path,

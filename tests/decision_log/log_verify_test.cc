@@ -357,6 +357,21 @@ TEST_F(LogVerifyTest, RetentionHoldsUpNeitherDecisionsNorQueries) {
   EXPECT_THAT(Verify().faults, IsEmpty());
 }
 
+TEST_F(LogVerifyTest, NoSegmentGoesThatCannotBeReadToItsEnd) {
+  const std::string path = Segments()[1].path;
+  std::string bytes = ReadFile(path);
+  const std::vector<uint64_t> blocks = BlocksOf(path);
+  const size_t header = blocks[2];
+  bytes.resize(blocks[4]);  // never closed
+  bytes[header + 20] = static_cast<char>(bytes[header + 20] ^ 0x20);
+  WriteFile(path, bytes);
+  clock_.Advance(absl::Hours(24 * 365));
+  Open();
+  AwaitRetention();
+  EXPECT_EQ(log_->figures().removed_segments, 2);
+  EXPECT_EQ(ReadFile(path), bytes);
+}
+
 // A hold that comes while a look lasts keeps what is still there.
 TEST_F(LogVerifyTest, EachSegmentIsAskedForAnew) {
   int asked = 0;
