@@ -51,6 +51,16 @@ struct Timeline {
   Permission Permits(Operation judged, const Moment& now, bool delete_opened, const Segment** decided_by) const;
 };
 
+// Segments before the present that an account's record keeps: each costs some 20 bytes there, and every check reads
+// them.
+inline constexpr size_t kPastSegmentsKept = 64;
+
+// Of the segments that had begun by `reached` drops all but the last kPastSegmentsKept: an account that is frozen and
+// paid for a thousand times answers as fast as any. The oldest one kept begins where the timeline began. Where it would
+// wait for a written time, it is as strict as all those before it that may decide until then: from `reached` on nothing
+// is permitted that was not before, and the same is unless more than kPastSegmentsKept segments are in doubt.
+void ForgetPast(absl::Time reached, Timeline* timeline);
+
 // What became of one event of an account, in its place among the others.
 struct LifecycleOutcome {
   bool accepted = false;

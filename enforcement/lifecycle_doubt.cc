@@ -92,6 +92,28 @@ Permission Timeline::Permits(Operation judged, const Moment& now, bool delete_op
   return permission;
 }
 
+void ForgetPast(absl::Time reached, Timeline* timeline) {
+  auto& segments = timeline->segments;
+  const auto ahead = std::upper_bound(segments.begin(), segments.end(), reached,
+                                      [](absl::Time time, const Segment& segment) { return time < segment.from; });
+  if (ahead - segments.begin() <= static_cast<ptrdiff_t>(kPastSegmentsKept)) return;
+  const auto first = ahead - kPastSegmentsKept;
+  Segment oldest = *first;
+  for (auto it = first; it->waits_for && it != segments.begin();) {
+    Segment before = *--it;
+    oldest.waits_for = before.waits_for;
+    // Whoever denies more gives the state.
+    if (IsStricter(RowsOf(before), RowsOf(oldest))) std::swap(oldest, before);
+    for (size_t i = 0; i < oldest.permissions.size(); ++i) {
+      oldest.permissions[i] = std::max(oldest.permissions[i], before.permissions[i]);
+    }
+    oldest.delete_by_parameter &= before.delete_by_parameter;
+  }
+  oldest.from = segments.front().from;
+  *first = oldest;
+  segments.erase(segments.begin(), first);
+}
+
 Timeline WithDoubts(Timeline timeline, const std::vector<absl::Time>& written, const std::vector<absl::Time>& arrivals,
                     absl::FunctionRef<Timeline(absl::Time reached)> if_slow) {
   if (written.empty() || arrivals.empty() || arrivals.back() < written.front()) return timeline;

@@ -6,9 +6,10 @@
 namespace sluice {
 namespace {
 
-// Length in one byte, or 255 and two more.
+// Length in one byte, or 255 and four more.
 constexpr size_t kShortMax = 254;
-size_t HeadBytes(size_t size) { return size <= kShortMax ? 1 : 3; }
+constexpr size_t kBytesMax = 0xFFFFFFFF;
+size_t HeadBytes(size_t size) { return size <= kShortMax ? 1 : 5; }
 
 }  // namespace
 
@@ -18,6 +19,7 @@ size_t NamePool::Grains(size_t bytes) { return (HeadBytes(bytes) + bytes + kGrai
 
 NamePool::Place NamePool::Add(absl::string_view bytes) {
   if (bytes.empty()) return 0;
+  if (bytes.size() > kBytesMax) std::abort();
   const size_t grains = Grains(bytes.size());
   constexpr size_t kBlockGrains = kBlockBytes / kGrain;
   Place place = 0;
@@ -28,8 +30,9 @@ NamePool::Place NamePool::Add(absl::string_view bytes) {
   } else {
     size_t used = used_.load(std::memory_order_relaxed);
     if (used == 0) used = 1;  // 0 is the empty piece
-    if (used % kBlockGrains + grains > kBlockGrains) used += kBlockGrains - used % kBlockGrains;
-    if (used / kBlockGrains >= kBlocks) std::abort();
+    const size_t in_block = used % kBlockGrains;
+    if (in_block != 0 && in_block + grains > kBlockGrains) used += kBlockGrains - in_block;
+    if (used + grains > kBlocks * kBlockGrains) std::abort();
     place = static_cast<Place>(used);
     used_.store(used + grains, std::memory_order_relaxed);
   }
@@ -38,19 +41,20 @@ NamePool::Place NamePool::Add(absl::string_view bytes) {
     blocks = new Blocks;
     blocks_.store(blocks, std::memory_order_release);
   }
-  std::atomic<char*>& slot = blocks->block[place / kBlockGrains];
-  char* block = slot.load(std::memory_order_relaxed);
+  std::atomic<char*>* const slot = &blocks->block[place / kBlockGrains];
+  char* block = slot->load(std::memory_order_relaxed);
   if (block == nullptr) {
-    block = memory_.emplace_back(kBlockBytes).data();
-    slot.store(block, std::memory_order_release);
+    // More than one for a piece that fits in none: it begins the first of them, and they lie in a row.
+    const size_t count = (grains + kBlockGrains - 1) / kBlockGrains;
+    block = memory_.emplace_back(count * kBlockBytes).data();
+    for (size_t i = 0; i < count; ++i) slot[i].store(block + i * kBlockBytes, std::memory_order_release);
   }
   char* p = block + place % kBlockGrains * kGrain;
   if (bytes.size() <= kShortMax) {
     *p++ = static_cast<char>(bytes.size());
   } else {
     *p++ = static_cast<char>(255);
-    *p++ = static_cast<char>(bytes.size() >> 8);
-    *p++ = static_cast<char>(bytes.size());
+    for (int shift = 24; shift >= 0; shift -= 8) *p++ = static_cast<char>(bytes.size() >> shift);
   }
   std::memcpy(p, bytes.data(), bytes.size());
   return place;
@@ -65,8 +69,8 @@ absl::string_view NamePool::At(Place place) const {
   const char* p = Find(place);
   size_t size = static_cast<uint8_t>(*p++);
   if (size == 255) {
-    size = static_cast<size_t>(static_cast<uint8_t>(p[0])) << 8 | static_cast<uint8_t>(p[1]);
-    p += 2;
+    size = 0;
+    for (int i = 0; i < 4; ++i) size = size << 8 | static_cast<uint8_t>(*p++);
   }
   return {p, size};
 }

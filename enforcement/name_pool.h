@@ -22,15 +22,14 @@ class NamePool {
  public:
   // Where a piece lies; 0 is the empty one.
   using Place = uint32_t;
-  static constexpr size_t kBytesMax = 65534;  // of one piece
 
   NamePool() = default;
   NamePool(const NamePool&) = delete;
   NamePool& operator=(const NamePool&) = delete;
   ~NamePool();
 
-  // Copies `bytes` into the pool. Costs them and one to four more. REQUIRES: at most kBytesMax. Ends the process beyond
-  // 8 GiB in all, that is names of half a billion accounts.
+  // Copies `bytes` into the pool. Costs them and one to six more. Ends the process beyond 4 GiB in one piece, or 8 GiB
+  // in all, that is names of half a billion accounts.
   Place Add(absl::string_view bytes);
   // Lets the piece at `place` be used again.
   void Free(Place place);
@@ -63,7 +62,7 @@ class NamePool {
   };
   // Made with the first piece: a pool without any costs nothing.
   std::atomic<Blocks*> blocks_{nullptr};
-  std::vector<HugeBytes> memory_;                            // of the blocks
+  std::vector<HugeBytes> memory_;                            // of the blocks, one by one or some in a row
   std::atomic<size_t> used_{0};                              // grains
   absl::flat_hash_map<uint32_t, std::vector<Place>> freed_;  // by grains
 };

@@ -156,7 +156,7 @@ class Policy {
   // loaders with several threads. Changes nothing; may be called while PutAccount is.
   Timeline BuildStanding(const Entity& account) const;
   // As Put, with what BuildStanding said of it.
-  void PutAccount(const Entity& account, const Timeline& standing);
+  void PutAccount(const Entity& account, Timeline standing);
   void SetRevision(int64_t revision) { revision_ = revision; }
   // Put makes a policy ready; a writer that takes back what it put says what it was.
   void SetReady(bool ready) { ready_ = ready; }

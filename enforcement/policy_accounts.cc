@@ -102,17 +102,22 @@ Timeline Policy::BuildStanding(const Entity& account) const {
   return account.events.empty() ? Timeline() : BuildTimeline(account.events, account.key.id, parameters_, *pack_);
 }
 
-void Policy::PutAccount(const Entity& account, const Timeline& standing) {
+void Policy::PutAccount(const Entity& account, Timeline standing) {
   ready_ = true;
   if (repeating_) return;
   const Hash128 hash = SubjectHash(SubjectKind::kAccount, account.key.id);
   if (account.events.empty() && accounts_.Find(hash) == nullptr) return;
   const AccountRecord before = Meet(account.key.id, hash);
   const Timeline was = TimelineOf(before);
-  AccountRecord record = RecordOf(before.name, standing);
   // Of one that was never more than opened and paid no clock runs that a parameter could move.
-  record.clocked = std::any_of(standing.segments.begin(), standing.segments.end(),
-                               [](const Segment& segment) { return !PlainRow(segment.state); });
+  const bool clocked = std::any_of(standing.segments.begin(), standing.segments.end(),
+                                   [](const Segment& segment) { return !PlainRow(segment.state); });
+  // Policy time has come at least to where the last event arrived, and never goes back.
+  absl::Time reached = absl::InfinitePast();
+  for (const StampedEvent& event : account.events) reached = std::max(reached, event.arrived_at);
+  ForgetPast(reached, &standing);
+  AccountRecord record = RecordOf(before.name, standing);
+  record.clocked = clocked;
   if (const AccountRecord* pending = accounts_.Pending(hash)) records_->names.Free(pending->code());
   accounts_.Put(hash, record);
   account_count_ += (record.form != AccountRecord::kNameOnly) - (before.form != AccountRecord::kNameOnly);

@@ -9,7 +9,7 @@
 
 namespace sluice {
 
-// About 15 bytes a segment. Times to the nanosecond.
+// About 20 bytes a segment. Times to the nanosecond.
 std::string EncodeTimeline(const Timeline& timeline);
 // Of what EncodeTimeline made.
 Timeline DecodeTimeline(absl::string_view bytes);

@@ -74,7 +74,7 @@ class Loader {
       standings.reserve(accounts.size());
       for (const Entity& account : accounts) standings.push_back(policy.BuildStanding(account));
       absl::MutexLock lock(&mutex);
-      for (size_t i = 0; i < accounts.size(); ++i) policy.PutAccount(accounts[i], standings[i]);
+      for (size_t i = 0; i < accounts.size(); ++i) policy.PutAccount(accounts[i], std::move(standings[i]));
     }));
     for (const EntityKind kind : {EntityKind::kBucket, EntityKind::kDomain}) {
       Keep(reader_.ForEachEntityAtOnce(kind, [&](absl::Span<const Entity> entities) {

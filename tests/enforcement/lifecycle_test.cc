@@ -1,6 +1,9 @@
 // The corners of the lifecycle that the scenarios leave out (domain.md, sections 2 and 7).
 #include "enforcement/lifecycle.h"
 
+#include <random>
+#include <vector>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/enforcement/node.h"
@@ -287,6 +290,68 @@ TEST_F(LifecycleTest, AnUnfreezeThatArrivesEndsTheDoubtOfOneDatedAhead) {
   node_.MoveTo("2026-03-01T20:00:00.5+08:00");
   node_.Send(Unfreeze{"u1"});  // it is unfrozen already, if the clock is right
   EXPECT_EQ(Answer(Operation::kUpload), Verdict::kAllow);
+}
+
+// Random lives, by clocks that are right to the second, off by hours, or of which nothing is known.
+TEST_F(LifecycleTest, WhatIsForgottenOfThePastChangesNoAnswer) {
+  std::mt19937 random(3);
+  const Parameters parameters(&node_.pack());
+  for (int life = 0; life < 40; ++life) {
+    std::vector<StampedEvent> facts;
+    absl::Time now = At("2026-03-01T10:00:00+08:00");
+    const auto tell = [&](Change change, absl::Duration ahead) {
+      now += absl::Minutes(1);
+      PolicyEvent event;
+      event.effective_at = now + ahead;
+      event.change = std::move(change);
+      facts.push_back({std::move(event), static_cast<int64_t>(facts.size() + 1), now});
+    };
+    tell(Paid{"u1"}, absl::ZeroDuration());
+    // Of some lives every event is dated ahead, so that none of them ends a doubt.
+    const bool all_ahead = life % 4 == 0;
+    for (int i = 0; i < 300; ++i) {
+      const absl::Duration aheads[] = {absl::ZeroDuration(), absl::ZeroDuration(), -absl::Minutes(7), absl::Seconds(2),
+                                       absl::Minutes(20)};
+      const absl::Duration ahead = all_ahead ? absl::Seconds(2) : aheads[random() % 5];
+      const Change changes[] = {Freeze{"u1"}, Unfreeze{"u1"}, PaymentPending{"u1", random() % 2 == 0}, Withhold{"u1"},
+                                ClearWithhold{"u1"}};
+      tell(changes[random() % 5], ahead);
+    }
+    const Timeline whole = BuildTimeline(facts, "u1", parameters, node_.pack());
+    ASSERT_GT(whole.segments.size(), kPastSegmentsKept);
+    Timeline kept = whole;
+    ForgetPast(now, &kept);
+    ASSERT_LT(kept.segments.size(), kPastSegmentsKept + 32);
+    const auto answer = [](const Timeline& timeline, Operation operation, const Moment& at, bool delete_opened,
+                           absl::optional<AccountState>* state) {
+      const Segment* by = nullptr;
+      const Permission permission = timeline.Permits(operation, at, delete_opened, &by);
+      *state = by == nullptr ? absl::nullopt : absl::optional<AccountState>(by->state);
+      return permission;
+    };
+    for (const absl::Duration later : {absl::ZeroDuration(), absl::Seconds(1), absl::Minutes(5), absl::Hours(800)}) {
+      Moment at;
+      at.wall = now + later;
+      for (int operation = 1; operation < kOperationCount; ++operation) {
+        const auto judged = static_cast<Operation>(operation);
+        for (const absl::optional<absl::Duration> error :
+             {absl::optional<absl::Duration>(absl::Seconds(1)), absl::optional<absl::Duration>(absl::Hours(3)),
+              absl::optional<absl::Duration>()}) {
+          at.clock_error = error;
+          absl::optional<AccountState> was, is;
+          const Permission before = answer(whole, judged, at, false, &was),
+                           after = answer(kept, judged, at, false, &is);
+          EXPECT_GE(after, before);
+          EXPECT_GE(answer(kept, judged, at, true, &is), answer(whole, judged, at, true, &was));
+          if (error == absl::Hours(3)) continue;  // some of what is forgotten was certain
+          EXPECT_EQ(after, before) << life << " " << later;
+          if (!all_ahead || error) {
+            EXPECT_EQ(was, is) << life << " " << later;
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST_F(LifecycleTest, WhatChangesNothingIsKeptUpToABound) {

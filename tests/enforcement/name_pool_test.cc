@@ -33,6 +33,30 @@ TEST(NamePool, KeepsWhatAMapKeepsInBoundedRoom) {
   EXPECT_LT(pool.bytes(), after_first_rounds * 3 / 2) << "what is freed is used again";
 }
 
+TEST(NamePool, KeepsPiecesOfAnySize) {
+  NamePool pool;
+  std::map<NamePool::Place, std::string> model;
+  const auto add = [&](size_t size, char fill) {
+    const std::string bytes(size, fill);
+    ASSERT_TRUE(model.emplace(pool.Add(bytes), bytes).second) << "a place is given twice";
+  };
+  constexpr size_t kBlock = size_t{2} << 20;
+  char fill = 'a';
+  for (const size_t size : {size_t{65535}, size_t{65536}, size_t{70000}, size_t{1} << 20, kBlock - 5, kBlock - 4,
+                            kBlock, 3 * kBlock + 17}) {
+    add(size, fill++);
+    add(3, fill);  // what comes behind it does not lie in it
+  }
+  for (const auto& [place, bytes] : model) ASSERT_TRUE(pool.At(place) == bytes) << "of " << bytes.size() << " bytes";
+  const size_t before = pool.bytes();
+  for (const auto& [place, bytes] : model) pool.Free(place);
+  std::map<NamePool::Place, std::string> again;
+  for (const auto& [place, bytes] : model) again.emplace(pool.Add(bytes), bytes);
+  for (const auto& [place, bytes] : again) ASSERT_TRUE(pool.At(place) == bytes) << "of " << bytes.size() << " bytes";
+  EXPECT_EQ(again.size(), model.size());
+  EXPECT_EQ(pool.bytes(), before) << "what is freed is used again";
+}
+
 TEST(NamePool, TheEmptyNameTakesNoRoom) {
   NamePool pool;
   EXPECT_EQ(pool.Add(""), 0u);

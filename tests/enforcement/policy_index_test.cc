@@ -133,6 +133,77 @@ TEST(PolicyIndex, AReaderSeesOneRevision) {
   EXPECT_EQ(wrong, 0);
 }
 
+// An account as its events of freezing and unfreezing make it, each a minute after the one before.
+Entity Toggled(int pairs, absl::Time start, absl::Duration ahead) {
+  Entity account;
+  account.key = {EntityKind::kAccount, "u1"};
+  const auto tell = [&](Change change) {
+    const absl::Time arrived = start + absl::Minutes(account.events.size());
+    PolicyEvent event;
+    event.effective_at = arrived + ahead;
+    event.change = std::move(change);
+    account.events.push_back({std::move(event), static_cast<int64_t>(account.events.size() + 1), arrived});
+  };
+  tell(OpenAccount{"u1"});
+  tell(Paid{"u1"});
+  for (int i = 0; i < pairs; ++i) {
+    tell(Freeze{"u1"});
+    tell(Unfreeze{"u1"});
+  }
+  tell(Freeze{"u1"});
+  return account;
+}
+
+void Put(const Entity& entity, Node* node) {
+  const auto put = [&](Policy& policy) { policy.Put(entity); };
+  put(node->index().working());
+  node->index().Publish(put);
+}
+
+// Of events that arrive as they happen, and of those that a fast clock of billing dates a little ahead.
+TEST(PolicyIndex, AnAccountThatWasFrozenAThousandTimesStandsAsItsLastEventSays) {
+  for (const absl::Duration ahead : {absl::ZeroDuration(), absl::Seconds(2)}) {
+    Node node;
+    Entity account = Toggled(3000, At("2026-05-01T00:00:00+08:00"), ahead);
+    const absl::Time last = account.events.back().arrived_at;
+    node.MoveTo(last + absl::Seconds(30));
+    const size_t before = node.index().bytes().names;
+    Put(account, &node);
+    EXPECT_EQ(node.State("u1"), AccountState::kFrozen);
+    EXPECT_LT(node.index().bytes().names - before, 4096u) << "the past is not kept without bound";
+
+    // Each event replaces the piece before it, which is freed and used again.
+    for (int i = 0; i < 100; ++i) {
+      const bool freezes = i % 2 != 0;
+      StampedEvent next = account.events.back();
+      next.arrived_at += absl::Minutes(1);
+      next.event.effective_at = next.arrived_at + ahead;
+      ++next.revision;
+      next.event.change = freezes ? Change(Freeze{"u1"}) : Change(Unfreeze{"u1"});
+      account.events.push_back(next);
+      node.MoveTo(next.arrived_at + absl::Seconds(30));
+      Put(account, &node);
+      ASSERT_EQ(node.State("u1"), freezes ? AccountState::kFrozen : AccountState::kActive);
+    }
+    EXPECT_LT(node.index().bytes().names - before, 65536u);
+    // And those ahead: the last freeze, the ends of its windows.
+    EXPECT_LE(node.index().Read()->FindAccount("u1")->timeline.segments.size(), kPastSegmentsKept + 4);
+  }
+}
+
+// Nobody has to have passed any of it yet: what is to come is kept whole, however much it is.
+TEST(PolicyIndex, AnAccountStandsByWhatWasWrittenLongAhead) {
+  Node node;
+  const absl::Time start = At("2026-05-01T00:00:00+08:00");
+  Entity account = Toggled(60000, start, absl::ZeroDuration());
+  for (StampedEvent& event : account.events) event.arrived_at = start - absl::Hours(1);
+  Put(account, &node);
+  for (const int minute : {3, 2000, 100003}) {
+    node.MoveTo(start + absl::Minutes(minute) + absl::Seconds(30));
+    EXPECT_EQ(node.State("u1"), minute % 2 == 0 ? AccountState::kFrozen : AccountState::kActive) << minute;
+  }
+}
+
 TEST(PolicyIndex, AnAccountABucketAndADomainTakeAtMostSixtyFourBytesEach) {
   Node node;
   constexpr int kEach = 60000;
