@@ -277,6 +277,10 @@ absl::StatusOr<std::unique_ptr<Store::Transaction>> LmdbStore::Begin() {
   if (writing_.exchange(true, std::memory_order_acquire)) {
     return absl::FailedPreconditionError(absl::StrCat("store ", options_.path, ": a transaction is open"));
   }
+  // A `store check` or `backup` that was killed leaves its place in the table of readers, and with it the pages of the
+  // state that it read: each commit would take new ones until the map is full. Without other processes a look at some
+  // places, with them one fcntl(2) each; an error leaves it to the next commit.
+  mdb_reader_check(environment_->get(), nullptr);
   MDB_txn* transaction;
   if (const int error = mdb_txn_begin(environment_->get(), nullptr, 0, &transaction); error != 0) {
     writing_.store(false, std::memory_order_release);

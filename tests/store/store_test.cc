@@ -377,6 +377,32 @@ TEST(StoreTest, AFullMapSaysWhatToDoAndLosesNothing) {
   EXPECT_EQ(Ids(*store).size(), static_cast<size_t>(revision) + 1);
 }
 
+TEST(StoreTest, AReaderThatWasKilledKeepsNoPages) {
+  Store::Options options = In(FreshFolder());
+  options.map_bytes = size_t{1} << 20;
+  options.sync = false;
+  auto store = MustOpen(options);
+  ASSERT_TRUE(CommitOne(store.get(), Limit("l1", 1)).ok());
+  // A `store check` that ends while it reads.
+  const pid_t reader = fork();
+  ASSERT_GE(reader, 0);
+  if (reader == 0) {
+    MDB_env* environment = nullptr;
+    MDB_txn* transaction = nullptr;
+    int error = mdb_env_create(&environment);
+    if (error == 0) error = mdb_env_open(environment, options.path.c_str(), MDB_RDONLY | MDB_NOTLS, 0600);
+    if (error == 0) error = mdb_txn_begin(environment, nullptr, MDB_RDONLY, &transaction);
+    _exit(error == 0 ? 0 : 1);
+  }
+  int ended = 0;
+  ASSERT_EQ(waitpid(reader, &ended, 0), reader);
+  ASSERT_EQ(ended, 0);
+  for (int64_t revision = 2; revision <= 1000; ++revision) {
+    const absl::Status status = CommitOne(store.get(), Limit("l1", revision));
+    ASSERT_TRUE(status.ok()) << revision << ": " << status;
+  }
+}
+
 TEST(StoreTest, AFileThatMayNotGrowIsAClearErrorAndTheStoreGoesOn) {
   const std::string folder = FreshFolder();
   InChild([&] {
