@@ -358,10 +358,7 @@ class Reducer {
   }
 
   absl::Status Apply(const SetLimit& change) {
-    Entity entity = Current(EntityKind::kLimit, change.limit_id);
-    if (SetBy<SetLimit>(entity) == nullptr) entity.events.clear();
-    Replace(std::move(entity), /*keep_first=*/true);
-    return absl::OkStatus();
+    return SetRule<SetLimit>(EntityKind::kLimit, "limit", change.limit_id, /*keep_first=*/true);
   }
   absl::Status Apply(const ClearLimit& change) {
     return EndRule<SetLimit>(EntityKind::kLimit, "limit", change.limit_id);
