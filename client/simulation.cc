@@ -168,10 +168,11 @@ absl::StatusOr<std::unique_ptr<Simulation::Node>> Simulation::OpenNode(const std
     if (!usage.ok()) return usage.status();
     node->usage = *std::move(usage);
   }
-  absl::StatusOr<std::unique_ptr<PolicyWriter>> writer = PolicyWriter::Create(
-      node->store.get(), node->index.get(), pack_, observer, [node = node.get()](const StampedEvent& event) {
-        node->engine->TakeOver(event, node->policy_clock->Now()).IgnoreError();
-      });
+  absl::StatusOr<std::unique_ptr<PolicyWriter>> writer =
+      PolicyWriter::Create(node->store.get(), node->index.get(), pack_, observer,
+                           [node = node.get()](const StampedEvent& event, bool fresh) {
+                             node->engine->TakeOver(event, fresh, node->policy_clock->Now()).IgnoreError();
+                           });
   if (!writer.ok()) return writer.status();
   node->writer = *std::move(writer);
   return node;

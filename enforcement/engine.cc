@@ -279,7 +279,7 @@ void Engine::TellUsage(absl::Span<const UsageInput> usages, Moment now) const {
   }
 }
 
-absl::Status Engine::TakeOver(const StampedEvent& stamped, Moment now) {
+absl::Status Engine::TakeOver(const StampedEvent& stamped, bool fresh, Moment now) {
   const auto* usage = std::get_if<SetUsage>(&stamped.event.change);
   if (usage == nullptr) return absl::OkStatus();
   AmountChange change;
@@ -287,6 +287,7 @@ absl::Status Engine::TakeOver(const StampedEvent& stamped, Moment now) {
   change.key = HeldKey(KeyOf(usage->subject).hash, usage->dimension);
   change.amount = usage->amount;
   change.revision = stamped.revision;
+  change.fresh = fresh;
   if (usage->dimension == Dimension::kTrafficPerDay) {
     change.what = AmountChange::What::kTraffic;
     change.day = DayOf(stamped.event.effective_at.value_or(now.wall));

@@ -111,9 +111,9 @@ class Engine {
   absl::Status Report(absl::string_view report_id, absl::Span<const UsageInput> usages, Moment now);
 
   // Takes over an amount that an applied event states: SetUsage. Other events leave it as it is, and so does one that
-  // was taken over before. Thread-safe; waits for the journal, whose error changes nothing: the event is kept, and
-  // taken over again at the next start.
-  absl::Status TakeOver(const StampedEvent& event, Moment now);
+  // is not `fresh` (told again at a start, not just applied) and was taken over before. Thread-safe; waits for the
+  // journal, whose error changes nothing: the event is kept, and taken over again at the next start.
+  absl::Status TakeOver(const StampedEvent& event, bool fresh, Moment now);
 
   // Of a canonical subject (CanonicalSubject in names.h).
   Description Describe(const Subject& subject, Moment now) const;

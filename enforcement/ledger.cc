@@ -14,6 +14,12 @@ int64_t Add(int64_t amount, int64_t delta) {
   return std::max<int64_t>(sum, 0);
 }
 
+// Whether what `change` sets is not there yet. By revisions alone only a repetition is known: a policy that was
+// restored or begun anew counts its own from below.
+bool Counts(const AmountChange& change, int64_t set_at) {
+  return change.fresh || change.revision > set_at || change.revision == 0;
+}
+
 }  // namespace
 
 int64_t Ledger::Held(Hash128 key) const {
@@ -78,7 +84,7 @@ void Ledger::ApplyHeld(const AmountChange& change) {
   HeldAmount& held = it->second;
   if (!change.set) {
     held.amount = Add(held.amount, change.amount);
-  } else if (change.revision > held.set_at || change.revision == 0) {
+  } else if (Counts(change, held.set_at)) {
     held = {change.amount, change.revision};
   } else {
     return;  // this one was taken over before the restart, and reports have gone on from there
@@ -101,7 +107,7 @@ void Ledger::ApplyTraffic(const AmountChange& change) {
   }
   if (!change.set) {
     traffic.bytes = Add(traffic.bytes, change.amount);
-  } else if (change.revision > traffic.set_at || change.revision == 0) {
+  } else if (Counts(change, traffic.set_at)) {
     traffic.bytes = change.amount;
     traffic.set_at = change.revision;
   }

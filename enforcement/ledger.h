@@ -44,6 +44,9 @@ struct AmountChange {
   absl::CivilDay day;  // of traffic
   int64_t amount = 0;
   int64_t revision = 0;
+  // Of `set`: told by the event itself as it is applied, so that it counts whatever was set before. Else told again at
+  // a start, and passed over where the amount is as new.
+  bool fresh = false;
 };
 
 // What one call changes: all of it or nothing.

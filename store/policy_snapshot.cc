@@ -127,7 +127,7 @@ absl::Status PolicyWriter::LoadAll() {
     if (absl::Status status = loader.status(); !status.ok()) return status;
   }
   absl::Status status = store_->ForEachEntityOf(EntityKind::kUsage, "", [&](const Entity& entity) {
-    TellUsage(entity);
+    TellUsage(entity, /*fresh=*/false);
     return true;
   });
   if (!status.ok()) return status;

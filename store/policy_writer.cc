@@ -182,7 +182,7 @@ absl::Status PolicyWriter::CommitGroup(const std::vector<Call*>& group) {
       policy.SetRevision(work.revision);
     });
     for (const auto& step : work.steps) {
-      if (const auto* entity = std::get_if<Entity>(&step)) TellUsage(*entity);
+      if (const auto* entity = std::get_if<Entity>(&step)) TellUsage(*entity, /*fresh=*/true);
     }
     if (work.last_announced > 0) Announced(work.last_announced);
   }
@@ -201,9 +201,9 @@ absl::Status PolicyWriter::CommitGroup(const std::vector<Call*>& group) {
   return status;
 }
 
-void PolicyWriter::TellUsage(const Entity& entity) const {
+void PolicyWriter::TellUsage(const Entity& entity, bool fresh) const {
   if (usage_ == nullptr || entity.key.kind != EntityKind::kUsage) return;
-  for (const StampedEvent& stamped : entity.events) usage_(stamped);
+  for (const StampedEvent& stamped : entity.events) usage_(stamped, fresh);
 }
 
 absl::Status PolicyWriter::Fill(const std::vector<Call*>& group, Work* work) {

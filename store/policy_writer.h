@@ -37,9 +37,9 @@ struct ApplyResult {
 
 class PolicyWriter {
  public:
-  // Told of each accepted SetUsage once it is durable, before it is acknowledged, and of each that Create and Import
-  // load. Bind it to Engine::TakeOver, which keeps the amounts.
-  using UsageHook = std::function<void(const StampedEvent& event)>;
+  // Told of each accepted SetUsage once it is durable, before it is acknowledged (`fresh`), and of each that Create and
+  // Import load. Bind it to Engine::TakeOver, which keeps the amounts.
+  using UsageHook = std::function<void(const StampedEvent& event, bool fresh)>;
 
   // Loads `store` into `index`. All must outlive the writer; `observer` and `usage` may be null. `index` and `store`
   // have no other writer. Errors are the store's.
@@ -98,7 +98,7 @@ class PolicyWriter {
   absl::Status Begin(Work* work);
   absl::optional<Entity> Retained(const EntityKey& key) const;
   absl::Status LoadAll();
-  void TellUsage(const Entity& entity) const;
+  void TellUsage(const Entity& entity, bool fresh) const;
 
   void Announced(int64_t revision) ABSL_LOCKS_EXCLUDED(announced_mutex_);
 

@@ -128,7 +128,7 @@ std::string EncodeRecord(const LedgerRecord& record) {
   for (const AmountChange& change : record.changes) {
     PutKey(change.key, &body);
     Put(static_cast<int64_t>(change.what), &body);
-    Put((change.set ? 1 : 0) | (change.known ? 2 : 0), &body);
+    Put((change.set ? 1 : 0) | (change.known ? 2 : 0) | (change.fresh ? 4 : 0), &body);
     Put(DayNumber(change.day), &body);
     Put(change.amount, &body);
     Put(change.revision, &body);
@@ -160,6 +160,7 @@ absl::optional<LedgerRecord> NextRecord(absl::string_view* journal) {
     change.what = what == 1 ? AmountChange::What::kHeld : AmountChange::What::kTraffic;
     change.set = (flags & 1) != 0;
     change.known = (flags & 2) != 0;
+    change.fresh = (flags & 4) != 0;
     change.day = DayOfNumber(reader.Number());
     change.amount = reader.Number();
     change.revision = reader.Number();

@@ -79,8 +79,9 @@ absl::Status Node::LoadPolicy() {
       {.path = usage_path, .map_bytes = static_cast<size_t>(config_.store_map_bytes)}, &limiter_, clock_->Now());
   if (!usage.ok()) return usage.status();
   usage_ = *std::move(usage);
-  absl::StatusOr<std::unique_ptr<PolicyWriter>> writer = PolicyWriter::Create(
-      store_.get(), &index_, pack_.get(), &metrics_, [this](const StampedEvent& event) { TakeOver(event); });
+  absl::StatusOr<std::unique_ptr<PolicyWriter>> writer =
+      PolicyWriter::Create(store_.get(), &index_, pack_.get(), &metrics_,
+                           [this](const StampedEvent& event, bool fresh) { TakeOver(event, fresh); });
   if (!writer.ok()) return writer.status();
   writer_ = *std::move(writer);
   logger_.Info("policy loaded", {{"store", config_.store_path},
@@ -159,8 +160,8 @@ void Node::Refresh() {
   if (admin_started_.load(std::memory_order_acquire)) admin_server_->SetServing(readiness_.ready());
 }
 
-void Node::TakeOver(const StampedEvent& event) {
-  if (absl::Status status = engine_.TakeOver(event, clock_->Now()); !status.ok()) {
+void Node::TakeOver(const StampedEvent& event, bool fresh) {
+  if (absl::Status status = engine_.TakeOver(event, fresh, clock_->Now()); !status.ok()) {
     logger_.Error("usage", {{"error", status.ToString()}});
   }
 }

@@ -90,7 +90,7 @@ class Node {
   absl::Duration PolicyAge() const;
   // Brings what health says up to date. Any thread.
   void Refresh();
-  void TakeOver(const StampedEvent& event);
+  void TakeOver(const StampedEvent& event, bool fresh);
   void KeepUsage();
   void Tick();
   void RefreshTls();

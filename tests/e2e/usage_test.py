@@ -79,6 +79,32 @@ class UsageTest(harness.TestCase):
         self.report("r2", bytes_out=400)
         self.assert_decision(self.verdict()[1], "DENY", "QUOTA_EXCEEDED", "11.1")
 
+    def test_an_amount_that_is_set_under_a_policy_begun_anew_counts(self):
+        def told(amount):
+            return policy_pb2.PolicyEvent(
+                role=check_pb2.ROLE_STORAGE,
+                set_usage=policy_pb2.SetUsage(subject=policy_pb2.Subject(account="u1"), amount=amount,
+                                              dimension=policy_pb2.DIMENSION_TRAFFIC_PER_DAY))
+        self.server.apply(*(told(5000 + i) for i in range(20)))
+        self.assertEqual(self.verdict()[0], "VERDICT_DENY")
+        self.server.close_channels()
+        self.server.stop()
+        for name in ("data.mdb", "lock.mdb"):
+            (self.server.store / name).unlink(missing_ok=True)
+        self.server.start()
+        quota = limit("traffic", policy_pb2.LIMIT_SCOPE_ACCOUNT, policy_pb2.Subject(account="u1"),
+                      policy_pb2.DIMENSION_TRAFFIC_PER_DAY, 1000)
+        self.server.apply(*harness.standard_policy(), quota)
+        self.assertEqual(self.verdict()[0], "VERDICT_DENY")
+        self.server.apply(told(600))
+        self.assertEqual(self.verdict()[0], "VERDICT_ALLOW")
+        self.restart(killed=True)
+        self.report("r1", bytes_out=300)
+        self.assertEqual(self.verdict()[0], "VERDICT_ALLOW")
+        self.restart(killed=True)  # what is told again at a start does not take the report back
+        self.report("r2", bytes_out=100)
+        self.assert_decision(self.verdict()[1], "DENY", "QUOTA_EXCEEDED", "11.1")
+
     def test_top_names_who_asks_for_most_and_metrics_do_not(self):
         for i in range(20):
             self.verdict(key=f"k{i % 2}", client_ip="203.0.113.7")

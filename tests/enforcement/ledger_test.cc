@@ -100,6 +100,31 @@ TEST(Ledger, TakesAnAmountOverOnceAndCountsOnFromThere) {
   EXPECT_EQ(ledger.Held(Key(1)), 20);
 }
 
+// A policy that was restored, or begun anew, counts its revisions from below those that amounts were set at.
+TEST(Ledger, TakesAnEventThatIsToldForTheFirstTimeWhateverItsRevision) {
+  Ledger ledger({});
+  const auto fresh = [](AmountChange change) {
+    change.fresh = true;
+    return change;
+  };
+  AmountChange traffic = Traffic(1, kDay, 800);
+  traffic.set = true;
+  traffic.revision = 8;
+  ASSERT_TRUE(ledger.Record(Report(0, {fresh(SetStored(1, 1000, 8)), fresh(traffic)})).value());
+  traffic.amount = 30;
+  traffic.revision = 3;
+  ASSERT_TRUE(ledger.Record(Report(0, {SetStored(1, 20, 3), traffic})).value());
+  EXPECT_EQ(ledger.Held(Key(1)), 1000);
+  EXPECT_EQ(ledger.Traffic(Key(1), kDay), 800);
+  ASSERT_TRUE(ledger.Record(Report(0, {fresh(SetStored(1, 20, 3)), fresh(traffic)})).value());
+  EXPECT_EQ(ledger.Held(Key(1)), 20);
+  EXPECT_EQ(ledger.Traffic(Key(1), kDay), 30);
+  // From there on it is the one that a start tells again.
+  ASSERT_TRUE(ledger.Record(Report(0, {Stored(1, 5), Traffic(1, kDay, 5), SetStored(1, 20, 3), traffic})).value());
+  EXPECT_EQ(ledger.Held(Key(1)), 25);
+  EXPECT_EQ(ledger.Traffic(Key(1), kDay), 35);
+}
+
 TEST(Ledger, HasABoundForStrangersAndNoneForWhomThePolicyKnows) {
   Ledger ledger({.strangers_max = 100});
   for (int i = 0; i < 1000; ++i) {

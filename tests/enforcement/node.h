@@ -84,7 +84,7 @@ class Node : public EntitySource {
     if (const absl::string_view account = LifecycleAccount(event.change); event.sequence != 0 && !account.empty()) {
       sequences_[{std::string(account), event.source}] = event.sequence;
     }
-    engine_.TakeOver({reduction.event, revision_, now_.wall}, now_).IgnoreError();
+    engine_.TakeOver({reduction.event, revision_, now_.wall}, /*fresh=*/true, now_).IgnoreError();
     return reduction;
   }
 

@@ -87,9 +87,10 @@ class TestNode {
     auto store = Store::Open({.path = folder_.Below("store"), .map_bytes = size_t{64} << 20, .sync = false});
     EXPECT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
-    auto writer = PolicyWriter::Create(
-        store_.get(), index_.get(), pack_.get(), &metrics_,
-        [this](const StampedEvent& event) { EXPECT_TRUE(engine_->TakeOver(event, clock_.Now()).ok()); });
+    auto writer = PolicyWriter::Create(store_.get(), index_.get(), pack_.get(), &metrics_,
+                                       [this](const StampedEvent& event, bool fresh) {
+                                         EXPECT_TRUE(engine_->TakeOver(event, fresh, clock_.Now()).ok());
+                                       });
     EXPECT_TRUE(writer.ok()) << writer.status();
     writer_ = *std::move(writer);
     auto access = AccessSource::Open("");  // this process's own user

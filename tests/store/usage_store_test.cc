@@ -256,6 +256,7 @@ TEST(UsageRecord, ReadsBackWhatItWroteAndStopsAtDamage) {
   record.report = Key("report");
   record.changes.push_back({AmountChange::What::kTraffic, true, true, Key("a"), absl::CivilDay(2026, 3, 1), -5, 9});
   record.changes.push_back({AmountChange::What::kHeld, false, false, Key("b"), absl::CivilDay(1970, 1, 1), 7, 0});
+  record.changes.back().fresh = true;
   record.ended.push_back({1, 2});
   const std::string bytes = EncodeRecord(record) + EncodeRecord({});
   absl::string_view rest = bytes;
@@ -263,6 +264,8 @@ TEST(UsageRecord, ReadsBackWhatItWroteAndStopsAtDamage) {
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(EncodeRecord(*read), EncodeRecord(record));
   EXPECT_EQ(read->changes[0].day, absl::CivilDay(2026, 3, 1));
+  EXPECT_FALSE(read->changes[0].fresh);
+  EXPECT_TRUE(read->changes[1].fresh);
   ASSERT_TRUE(NextRecord(&rest).has_value());
   EXPECT_FALSE(NextRecord(&rest).has_value());
   EXPECT_TRUE(rest.empty());
