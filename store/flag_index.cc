@@ -168,6 +168,29 @@ LmdbFlagReader::~LmdbFlagReader() {
   for (Slot& slot : slots_) {
     if (MDB_txn* const transaction = slot.transaction.load(std::memory_order_acquire)) mdb_txn_abort(transaction);
   }
+  absl::MutexLock lock(&held_mutex_);
+  if (held_ != nullptr) mdb_txn_abort(held_);
+}
+
+void LmdbFlagReader::HoldCommitted() {
+  absl::MutexLock lock(&held_mutex_);
+  if (held_ != nullptr) mdb_txn_reset(held_);  // one that a failed commit left
+  const int begun = held_ != nullptr ? mdb_txn_renew(held_) : mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &held_);
+  if (begun == 0 || held_ == nullptr) return;
+  mdb_txn_abort(held_);
+  held_ = nullptr;
+}
+
+void LmdbFlagReader::ReleaseCommitted() {
+  absl::MutexLock lock(&held_mutex_);
+  if (held_ != nullptr) mdb_txn_reset(held_);
+}
+
+bool LmdbFlagReader::FindIn(MDB_txn* transaction, Hash128 subject,
+                            absl::FunctionRef<void(const FlagPiece&)> visit) const {
+  absl::string_view value;
+  const int error = LmdbTable(transaction, flagged_).Get(FlaggedName(subject), &value);
+  return error == MDB_NOTFOUND || (error == 0 && VisitFlagPieces(value, visit));
 }
 
 bool LmdbFlagReader::Find(Hash128 subject, absl::FunctionRef<void(const FlagPiece&)> visit) const {
@@ -178,11 +201,11 @@ bool LmdbFlagReader::Find(Hash128 subject, absl::FunctionRef<void(const FlagPiec
                                            : mdb_txn_begin(environment_, nullptr, MDB_RDONLY, &transaction);
   if (begun != 0) {
     if (transaction != nullptr) mdb_txn_abort(transaction);
-    return false;
+    if (begun != MDB_PANIC) return false;
+    absl::MutexLock lock(&held_mutex_);
+    return held_ != nullptr && FindIn(held_, subject, visit);
   }
-  absl::string_view value;
-  const int error = LmdbTable(transaction, flagged_).Get(FlaggedName(subject), &value);
-  const bool readable = error == MDB_NOTFOUND || (error == 0 && VisitFlagPieces(value, visit));
+  const bool readable = FindIn(transaction, subject, visit);
   mdb_txn_reset(transaction);
   MDB_txn* none = nullptr;
   // Two threads may share a slot; the second one back has one too many.

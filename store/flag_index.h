@@ -15,8 +15,10 @@
 #include <cstddef>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "enforcement/event.h"
 #include "enforcement/flag_reader.h"
 #include "store/lmdb_table.h"
@@ -61,7 +63,15 @@ class LmdbFlagReader final : public FlagReader {
 
   bool Find(Hash128 subject, absl::FunctionRef<void(const FlagPiece&)> visit) const override;
 
+  // Around a commit, by the one writer: keeps the state before it in hand. Where LMDB cannot take a failed commit back,
+  // the environment begins no transaction any more (MDB_PANIC), and Find goes on in that state until the node is
+  // started again. Release is for a commit that succeeded; one that failed leaves it to the next.
+  void HoldCommitted() ABSL_LOCKS_EXCLUDED(held_mutex_);
+  void ReleaseCommitted() ABSL_LOCKS_EXCLUDED(held_mutex_);
+
  private:
+  bool FindIn(MDB_txn* transaction, Hash128 subject, absl::FunctionRef<void(const FlagPiece&)> visit) const;
+
   static constexpr int kSlots = 64;
   struct alignas(64) Slot {
     std::atomic<MDB_txn*> transaction{nullptr};
@@ -70,6 +80,9 @@ class LmdbFlagReader final : public FlagReader {
   MDB_env* const environment_;
   const MDB_dbi flagged_;
   mutable std::array<Slot, kSlots> slots_;
+  // A transaction is for one thread at a time. Checks take it after MDB_PANIC only.
+  mutable absl::Mutex held_mutex_;
+  MDB_txn* held_ ABSL_GUARDED_BY(held_mutex_) = nullptr;
 };
 
 }  // namespace sluice

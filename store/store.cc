@@ -226,9 +226,11 @@ class LmdbTransaction final : public Store::Transaction {
       mdb_txn_abort(transaction);
       return first_error_;
     }
+    store_->flag_reader_->HoldCommitted();
     // Frees the transaction whatever it returns. What it had written of one that failed is on pages that no root leads
     // to.
     if (const int error = mdb_txn_commit(transaction); error != 0) return store_->Error(error, "committing");
+    store_->flag_reader_->ReleaseCommitted();
     if (state_set_) {
       store_->policy_time_ns_.store(policy_time_ns_, std::memory_order_release);
       store_->revision_.store(revision_, std::memory_order_release);

@@ -59,6 +59,13 @@ class FaultTest(harness.TestCase):
         response = node.check(harness.download(requester=account, bucket="", key="", owner=account))
         return harness.check_pb2.Reason.Name(response.reason) == "REASON_ACCOUNT_FROZEN"
 
+    def assert_flagged(self, node):
+        """b1/bad is flagged, and its flag is on disk alone; b1/k1 is not."""
+        response = node.check(harness.download(bucket="b1", key="bad"))
+        self.assertEqual(harness.check_pb2.Reason.Name(response.reason), "REASON_CONTENT_PROHIBITED")
+        self.assertEqual(response.verdict, harness.check_pb2.VERDICT_DENY)
+        self.assertEqual(node.check(harness.download(bucket="b1", key="k1")).verdict, harness.check_pb2.VERDICT_ALLOW)
+
     def assert_holds(self, node, acknowledged, refused):
         for account in acknowledged:
             self.assertTrue(self.is_frozen(node, account), f"{account} was acknowledged and is not there")
@@ -68,9 +75,9 @@ class FaultTest(harness.TestCase):
     def test_a_call_that_fails_while_a_commit_is_made_refuses_the_event_and_loses_nothing(self):
         node, faults = self.faulty_node()
         acknowledged, refused, hit = [], [], set()
-        number = 0
+        number = stopped = 0
         node.start()
-        node.apply(*harness.standard_policy())
+        node.apply(*harness.standard_policy(), harness.raise_flag("f-1", "b1", "bad"))
         cases = [(call, error, after)
                  for call in ("pwrite", "pwritev", "write", "writev", "fdatasync", "fsync", "ftruncate")
                  for error in (errno.EIO, errno.ENOSPC, errno.EROFS, 0)
@@ -90,6 +97,7 @@ class FaultTest(harness.TestCase):
                                                     grpc.StatusCode.PERMISSION_DENIED))
                     self.assertIn(str(node.store), refusal.details())
                 self.assert_holds(node, acknowledged[-3:], refused[-3:])
+                self.assert_flagged(node)
             if faults.failed():
                 hit.add(call)
             faults.disarm()
@@ -102,6 +110,8 @@ class FaultTest(harness.TestCase):
                 refused.append(f"u-{number}")
                 self.assertIn("start", refusal.details())
                 self.assert_holds(node, acknowledged, refused)
+                self.assert_flagged(node)
+                stopped += 1
                 node.kill()
                 node.start()
                 self.assert_holds(node, acknowledged, refused)
@@ -109,9 +119,11 @@ class FaultTest(harness.TestCase):
         node.start()
         self.assert_holds(node, acknowledged, refused)
         self.assertGreaterEqual(hit, {"pwrite", "fdatasync"}, "the calls that LMDB makes")
+        self.assertGreater(stopped, 0, "the page that LMDB cannot take back")
         result = harness.run_ctl("store", "check", "--store", node.store)
         self.assert_exit(result, 0)
-        print(f"\n{len(cases)} faults, {len(acknowledged)} acknowledged, {len(refused)} refused", flush=True)
+        print(f"\n{len(cases)} faults, {len(acknowledged)} acknowledged, {len(refused)} refused, "
+              f"{stopped} times to be started again", flush=True)
 
     def test_a_call_that_fails_at_the_start_ends_it_with_a_message_or_does_no_harm(self):
         node, faults = self.faulty_node()
