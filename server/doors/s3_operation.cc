@@ -1,5 +1,6 @@
-// What an S3 request does, by method, key and sub-resource. A sub-resource counts only where every gateway honours it:
-// one that is ignored would otherwise turn a read into something that is open in every state.
+// What an S3 request does, by method, key and sub-resource. A sub-resource counts only on the methods on which servers
+// honour it: one that is ignored would otherwise turn a deletion or a read into something that no hold or state closes.
+// Where servers differ the graver reading counts; docs/gateways/s3.md has the table and what was read for it.
 #include <algorithm>
 #include <iterator>
 
@@ -14,37 +15,63 @@
 namespace sluice {
 namespace {
 
-// Of a bucket: reading and changing them is management.
-constexpr absl::string_view kBucketSettings[] = {
-    "accelerate",  "acl",        "cors",         "encryption",   "lifecycle",         "location",    "logging",
-    "object-lock", "policy",     "notification", "policyStatus", "publicAccessBlock", "replication", "requestPayment",
-    "tagging",     "versioning", "website"};
-// Of an object.
-constexpr absl::string_view kObjectSettings[] = {"acl", "legal-hold", "retention", "tagging"};
+// The methods on which a sub-resource is management. HEAD is on none: it is served as a plain one.
+enum Methods : uint8_t { kNone = 0, kGet = 1, kPut = 2, kDelete = 4, kAll = kGet | kPut | kDelete };
+struct Setting {
+  absl::string_view name;
+  int methods;
+};
+constexpr Setting kBucketSettings[] = {
+    {"acl", kGet | kPut},
+    {"cors", kAll},
+    {"encryption", kPut | kDelete},  // older ones of RGW and MinIO list
+    {"lifecycle", kAll},
+    {"location", kGet},
+    {"logging", kGet | kPut},
+    {"notification", kPut},  // RGW lists, and deletes, unless its topics are on
+    {"object-lock", kGet | kPut},
+    {"policy", kAll},
+    {"policyStatus", kGet},
+    {"publicAccessBlock", kAll},
+    {"replication", kAll},
+    {"requestPayment", kGet | kPut},
+    {"tagging", kAll},
+    {"versioning", kGet | kPut},
+    {"website", kAll},
+};
+constexpr Setting kObjectSettings[] = {
+    {"acl", kGet | kPut}, {"legal-hold", kGet | kPut}, {"retention", kGet | kPut}, {"tagging", kAll}};
+
+Methods BitOf(absl::string_view method) {
+  return method == "GET" ? kGet : method == "PUT" ? kPut : method == "DELETE" ? kDelete : kNone;
+}
+
+template <size_t n>
+bool IsSetting(const Setting (&settings)[n], absl::string_view name, Methods method) {
+  return std::any_of(std::begin(settings), std::end(settings),
+                     [&](const Setting& each) { return each.name == name && (each.methods & method) != 0; });
+}
 
 // What a query says, each name looked at once.
 struct Query {
   bool bucket_setting = false, object_setting = false, upload_id = false, uploads = false, delete_many = false,
-       restore = false, select = false;
+       restore = false, select = false, select_type = false;
 };
 
-template <size_t n>
-bool Has(const absl::string_view (&names)[n], absl::string_view name) {
-  return std::find(std::begin(names), std::end(names), name) != std::end(names);
-}
-
-Query ReadQuery(absl::string_view query, MappedCheck* mapped) {
+Query ReadQuery(absl::string_view method, absl::string_view query, MappedCheck* mapped) {
   Query result;
+  const Methods bit = BitOf(method);
   absl::string_view raw, value;
   while (NextParameter(&query, &raw, &value)) {
     const absl::string_view name = FormDecode(raw, &mapped->scratch);
-    result.bucket_setting |= Has(kBucketSettings, name);
-    result.object_setting |= Has(kObjectSettings, name);
+    result.bucket_setting |= IsSetting(kBucketSettings, name, bit);
+    result.object_setting |= IsSetting(kObjectSettings, name, bit);
     result.upload_id |= name == "uploadId";
     result.uploads |= name == "uploads";
     result.delete_many |= name == "delete";
     result.restore |= name == "restore";
     result.select |= name == "select";
+    result.select_type |= name == "select-type";
     if (name == "versionId") mapped->input.version_id = FormDecode(value, &mapped->version);
   }
   return result;
@@ -62,19 +89,22 @@ Operation OfBucket(absl::string_view method, const Query& query, bool has_bucket
   return query.delete_many ? Operation::kDelete : Operation::kUpload;
 }
 
-Operation OfObject(absl::string_view method, const Query& query, bool is_signed) {
+Operation OfObject(absl::string_view method, const Query& query, bool is_signed, bool copies) {
   if (method == "OPTIONS") return Operation::kList;
+  // Of an upload of parts: MinIO looks for the upload first, RGW for the setting.
+  const bool setting = query.object_setting && !query.upload_id;
   if (method == "GET" || method == "HEAD") {
-    if (query.object_setting) return Operation::kManageRead;
+    if (setting) return Operation::kManageRead;
     if (!is_signed) return Operation::kPublicRead;
     return method == "HEAD" || query.upload_id ? Operation::kList : Operation::kDownload;
   }
-  if (method == "PUT") return query.object_setting && !query.upload_id ? Operation::kManageWrite : Operation::kUpload;
-  if (method == "DELETE") {
-    return query.object_setting && !query.upload_id ? Operation::kManageWrite : Operation::kDelete;
-  }
+  // MinIO copies whatever the sub-resource.
+  if (method == "PUT") return setting && !copies ? Operation::kManageWrite : Operation::kUpload;
+  if (method == "DELETE") return setting ? Operation::kManageWrite : Operation::kDelete;
   if (query.uploads || query.upload_id) return Operation::kUpload;
-  return query.select ? Operation::kProcess : Operation::kManageWrite;
+  if (query.select && query.select_type) return Operation::kProcess;
+  // RGW takes any other POST for a form upload.
+  return query.restore ? Operation::kManageWrite : Operation::kUpload;
 }
 
 // "/BUCKET/KEY?versionId=ID", percent-encoded; the leading "/" may be missing.
@@ -101,21 +131,22 @@ void MapCopySource(absl::string_view source, MappedCheck* mapped) {
 absl::Status MapS3Operation(absl::string_view method, absl::string_view query, bool is_signed,
                             absl::string_view copy_source, MappedCheck* mapped) {
   static constexpr absl::string_view kMethods[] = {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"};
-  if (!Has(kMethods, method)) {
+  if (std::find(std::begin(kMethods), std::end(kMethods), method) == std::end(kMethods)) {
     return absl::InvalidArgumentError(
         absl::StrCat("method: wanted GET, HEAD, PUT, POST, DELETE or OPTIONS, got \"", method.substr(0, 16), "\""));
   }
   CheckInput& input = mapped->input;
-  const Query subresources = ReadQuery(query, mapped);
+  const Query subresources = ReadQuery(method, query, mapped);
   const bool has_bucket = !input.bucket.empty() || !input.host.empty();
   if (input.key.empty()) {
     // The root of a domain of one's own is a page, not a listing.
     const bool page = !input.host.empty() && input.path == "/" && query.empty();
-    input.operation = page ? OfObject(method, subresources, false) : OfBucket(method, subresources, has_bucket);
+    input.operation = page ? OfObject(method, subresources, false, false) : OfBucket(method, subresources, has_bucket);
     return absl::OkStatus();
   }
-  input.operation = OfObject(method, subresources, is_signed);
-  if (method == "PUT" && !copy_source.empty()) MapCopySource(copy_source, mapped);
+  const bool copies = method == "PUT" && !copy_source.empty();
+  input.operation = OfObject(method, subresources, is_signed, copies);
+  if (copies) MapCopySource(copy_source, mapped);
   return absl::OkStatus();
 }
 

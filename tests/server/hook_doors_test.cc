@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/translate.h"
@@ -128,6 +129,21 @@ TEST_F(HookDoorsTest, RgwCapturesOfAFlaggedObject) {
   EXPECT_EQ(Rgw(Captured("anonget").back()), kFalse);
   EXPECT_EQ(Rgw(Captured("delete").back()), kTrue);
   EXPECT_EQ(Rgw(Captured("list").back()), kTrue);
+}
+
+// RGW deletes the object whatever these say.
+TEST_F(HookDoorsTest, RgwDeletesNoEvidenceForASubresourceThatItIgnores) {
+  PlaceHold hold;
+  hold.hold_id = "h1";
+  hold.subject.bucket = "bkt";
+  hold.subject.key = "dir/copy.txt";
+  node_.Apply(hold);
+  const std::string body = Captured("delete").back();
+  for (const char* params : {"", "acl", "retention", "legal-hold", "acl&versionId="}) {
+    EXPECT_EQ(Rgw(absl::StrReplaceAll(body, {{"\"params\":\"\"", absl::StrCat("\"params\":\"", params, "\"")}})),
+              kFalse)
+        << params;
+  }
 }
 
 TEST_F(HookDoorsTest, RgwAlwaysGetsALiteralBoolean) {

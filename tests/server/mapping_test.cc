@@ -129,6 +129,58 @@ TEST_F(MappingTest, WhatAnS3ServerIgnoresChangesNothing) {
   EXPECT_EQ(S3("GET", "/b1/k?X-Amz-Credential=AK"), "PUBLIC_READ b1/k");
   EXPECT_EQ(S3("GET", "/b1/k", {{"authorization", "Qiniu AK:x"}}), "PUBLIC_READ b1/k");
   EXPECT_EQ(S3("GET", "/b1/k?ACL"), "PUBLIC_READ b1/k");
+  EXPECT_EQ(S3("GET", "/b1/k?tagging&uploadId=u", {kSigned}), "LIST b1/k");
+  for (const char* name : {"acl", "retention", "legal-hold"}) {
+    EXPECT_EQ(S3("GET", std::string("/b1/k?") + name), "MANAGE_READ b1/k") << name;
+    EXPECT_EQ(S3("PUT", std::string("/b1/k?") + name), "MANAGE_WRITE b1/k") << name;
+    EXPECT_EQ(S3("DELETE", std::string("/b1/k?") + name), "DELETE b1/k") << name;
+  }
+  EXPECT_EQ(S3("DELETE", "/b1/k?tagging"), "MANAGE_WRITE b1/k");
+  EXPECT_EQ(S3("DELETE", "/b1/k?tagging&uploadId=u"), "DELETE b1/k");
+  for (const char* name : {"acl", "tagging", "retention", "legal-hold"}) {
+    EXPECT_EQ(S3("HEAD", std::string("/b1/k?") + name), "PUBLIC_READ b1/k") << name;
+    EXPECT_EQ(S3("HEAD", std::string("/b1/k?") + name, {kSigned}), "LIST b1/k") << name;
+  }
+  EXPECT_EQ(S3("POST", "/b1/k"), "UPLOAD b1/k");  // RGW: a form
+  EXPECT_EQ(S3("POST", "/b1/k?select"), "UPLOAD b1/k");
+  EXPECT_EQ(S3("POST", "/b1/k?restore"), "MANAGE_WRITE b1/k");
+
+  for (const char* name : {"accelerate", "encryption", "notification", "delete"}) {
+    EXPECT_EQ(S3("GET", std::string("/b1?") + name), "LIST b1/") << name;
+  }
+  for (const char* name : {"acl", "location", "policy", "tagging"}) {
+    EXPECT_EQ(S3("HEAD", std::string("/b1?") + name), "LIST b1/") << name;
+  }
+  for (const char* name : {"accelerate", "location", "policyStatus"}) {
+    EXPECT_EQ(S3("PUT", std::string("/b1?") + name), "CREATE_BUCKET b1/") << name;
+  }
+  for (const char* name : {"accelerate", "acl", "location", "logging", "notification", "object-lock", "policyStatus",
+                           "requestPayment", "versioning"}) {
+    EXPECT_EQ(S3("DELETE", std::string("/b1?") + name), "DELETE_BUCKET b1/") << name;
+  }
+}
+
+// And what it honours stays management, which a frozen account may do.
+TEST_F(MappingTest, SettingsOfABucketByMethod) {
+  for (const char* name : {"acl", "cors", "lifecycle", "location", "logging", "object-lock", "policy", "policyStatus",
+                           "publicAccessBlock", "replication", "requestPayment", "tagging", "versioning", "website"}) {
+    EXPECT_EQ(S3("GET", std::string("/b1?") + name), "MANAGE_READ b1/") << name;
+  }
+  for (const char* name : {"acl", "cors", "encryption", "lifecycle", "logging", "notification", "object-lock", "policy",
+                           "publicAccessBlock", "replication", "requestPayment", "tagging", "versioning", "website"}) {
+    EXPECT_EQ(S3("PUT", std::string("/b1?") + name), "MANAGE_WRITE b1/") << name;
+  }
+  for (const char* name :
+       {"cors", "encryption", "lifecycle", "policy", "publicAccessBlock", "replication", "tagging", "website"}) {
+    EXPECT_EQ(S3("DELETE", std::string("/b1?") + name), "MANAGE_WRITE b1/") << name;
+  }
+}
+
+TEST_F(MappingTest, ACopyIsOneWhateverTheSubresource) {
+  for (const char* name : {"acl", "retention", "legal-hold", "tagging"}) {
+    EXPECT_EQ(S3("PUT", std::string("/b1/k?") + name, {{"x-amz-copy-source", "b2/k2"}}), "UPLOAD b1/k") << name;
+    EXPECT_EQ(mapped_->input.copy_source.key, "k2");
+  }
 }
 
 TEST_F(MappingTest, S3VersionCopySourceAndLength) {
