@@ -107,23 +107,31 @@ Operation OfObject(absl::string_view method, const Query& query, bool is_signed,
   return query.restore ? Operation::kManageWrite : Operation::kUpload;
 }
 
-// "/BUCKET/KEY?versionId=ID", percent-encoded; the leading "/" may be missing.
-void MapCopySource(absl::string_view source, MappedCheck* mapped) {
+// "/BUCKET/KEY?versionId=ID", percent-encoded as a whole; the leading "/" may be missing. Decoded first, then split, as
+// RGW and MinIO do. What these two, or RGW for an object and for a part of one, would split in different ways is
+// refused: a query that is not one version, a fragment, a URL.
+absl::Status MapCopySource(absl::string_view source, MappedCheck* mapped) {
+  const auto refused = [] {
+    return absl::InvalidArgumentError("x-amz-copy-source: wanted BUCKET/KEY or BUCKET/KEY?versionId=ID");
+  };
+  if (absl::StrContains(source, '#')) return refused();
   ObjectView& copy = mapped->input.copy_source;
-  absl::ConsumePrefix(&source, "/");
-  if (const size_t question = source.rfind("?versionId="); question != absl::string_view::npos) {
-    copy.version_id = PercentDecode(source.substr(question + 11), &mapped->source_version);
-    source = source.substr(0, question);
+  const size_t question = source.find('?');
+  if (question != absl::string_view::npos) {
+    absl::string_view query = source.substr(question + 1), name, value;
+    if (!NextParameter(&query, &name, &value) || name != "versionId" || !query.empty()) return refused();
+    copy.version_id = FormDecode(value, &mapped->source_version);
   }
-  size_t slash = source.find('/');
-  size_t skip = 1;
-  if (slash == absl::string_view::npos) {  // the separator may be encoded too
-    slash = std::min(source.find("%2F"), source.find("%2f"));
-    skip = 3;
-  }
+  absl::string_view path = PercentDecode(source.substr(0, question), &mapped->source_key);
+  absl::ConsumePrefix(&path, "/");
+  const size_t slash = path.find('/');
+  if (slash == absl::string_view::npos || slash + 1 == path.size()) return refused();
+  copy.bucket = path.substr(0, slash);
+  copy.key = path.substr(slash + 1);
+  // "//HOST/BUCKET/KEY" and "SCHEME://HOST/BUCKET/KEY": MinIO reads a URL.
+  if (copy.bucket.empty() || absl::EndsWith(copy.bucket, ":")) return refused();
   copy.set = true;
-  copy.bucket = PercentDecode(source.substr(0, slash), &mapped->source_bucket);
-  if (slash != absl::string_view::npos) copy.key = PercentDecode(source.substr(slash + skip), &mapped->source_key);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -146,8 +154,7 @@ absl::Status MapS3Operation(absl::string_view method, absl::string_view query, b
   }
   const bool copies = method == "PUT" && !copy_source.empty();
   input.operation = OfObject(method, subresources, is_signed, copies);
-  if (copies) MapCopySource(copy_source, mapped);
-  return absl::OkStatus();
+  return copies ? MapCopySource(copy_source, mapped) : absl::OkStatus();
 }
 
 absl::string_view S3AccessKey(const GatewayRequest& request, absl::string_view query, std::string* buffer) {
