@@ -18,6 +18,14 @@ std::string BucketName(absl::string_view tenant, absl::string_view name) {
   return tenant.empty() ? std::string(name) : absl::StrCat(tenant, ":", name);
 }
 
+// Whether the path is one of S3: a bucket, then the key as the message has it. In Swift's the bucket stands behind the
+// version, and often the account, of its API, at the root too: "/v1/AUTH_x/BUCKET/KEY".
+bool IsS3(absl::string_view path, absl::string_view key) {
+  absl::ConsumePrefix(&path, "/");
+  const size_t slash = path.find('/');
+  return (slash == absl::string_view::npos ? absl::string_view() : path.substr(slash + 1)) == key;
+}
+
 absl::Status MapRgw(const JsonFields& fields, MappedCheck* mapped) {
   CheckInput& input = mapped->input;
   input.dialect = Dialect::kS3;
@@ -28,15 +36,18 @@ absl::Status MapRgw(const JsonFields& fields, MappedCheck* mapped) {
   if (!anonymous) input.requester = fields[kAccount].empty() ? fields[kUser] : fields[kAccount];
   input.owner = fields[kOwner];
   input.key = fields[kObject];
+  // What RGW does not read as S3's must open nothing: Swift ignores S3's sub-resources, and a bucket that is not there
+  // yet is made whatever they say; of others RGW says so without a question.
+  absl::string_view params;
   if (fields.has(kBucket)) {
+    if (IsS3(fields[kUri], fields[kObject])) params = fields[kParams];
     mapped->bucket = BucketName(fields[kTenant], fields[kBucket]);
   } else {
     // No bucket of that name yet, or a call on the account: the path tells.
     absl::string_view path = fields[kUri];
-    absl::ConsumePrefix(&path, "/swift/v1");
     absl::ConsumePrefix(&path, "/");
     absl::ConsumeSuffix(&path, "/");
-    if (path.find('/') != absl::string_view::npos) {  // "/admin/user": RGW's own administration
+    if (path.find('/') != absl::string_view::npos) {  // "/v1/AUTH_x": an account of Swift, or a bucket to be made
       const bool reads = fields[kMethod] == "GET" || fields[kMethod] == "HEAD";
       input.operation = reads ? Operation::kManageRead : Operation::kManageWrite;
       return absl::OkStatus();
@@ -44,7 +55,7 @@ absl::Status MapRgw(const JsonFields& fields, MappedCheck* mapped) {
     mapped->bucket = std::string(PercentDecode(path, &mapped->scratch));
   }
   input.bucket = mapped->bucket;
-  return MapS3Operation(fields[kMethod], fields[kParams], !anonymous, {}, mapped);
+  return MapS3Operation(fields[kMethod], params, !anonymous, {}, mapped);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
@@ -175,6 +176,34 @@ TEST_F(HookDoorsTest, RgwBucketsBelowATenantAndAccounts) {
   EXPECT_EQ(Rgw(R"({"input":{"method":"GET","relative_uri":"/bkt/k","params":"","object_name":"k","user_info":)"
                 R"({"user_id":"alice"},"bucket_info":{"bucket":{"name":"bkt","tenant":""},"owner":"alice"}}})"),
             kTrue);
+}
+
+// Swift's paths have an API's version, and perhaps an account, before the bucket; RGW ignores the words of S3 there.
+TEST_F(HookDoorsTest, RgwReadsNoSubresourceOfS3OutOfSwift) {
+  const auto ask = [this](const char* method, const std::string& uri, const std::string& params) {
+    const bool object = absl::EndsWith(uri, "/dir/k");
+    return Rgw(absl::StrCat(R"({"input":{"method":")", method, R"(","relative_uri":")", uri, R"(","decoded_uri":")",
+                            uri, R"(","params":")", params, object ? R"(","object_name":"dir/k)" : "",
+                            R"(","user_info":{"user_id":"alice","type":"rgw"},)",
+                            R"("bucket_info":{"bucket":{"name":"bkt","tenant":""},"owner":"alice"}}})"));
+  };
+  node_.Apply(Freeze{"alice"});
+  for (const char* root : {"/v1/", "/v1/AUTH_alice/", "/swift/v1/", "/swift/v1/AUTH_alice/"}) {
+    EXPECT_EQ(ask("GET", absl::StrCat(root, "bkt/dir/k"), "acl"), kFalse) << root;
+    EXPECT_EQ(ask("GET", absl::StrCat(root, "bkt"), "location"), kFalse) << root;
+  }
+  EXPECT_EQ(ask("GET", "/bkt/dir/k", "acl"), kTrue);
+  EXPECT_EQ(ask("GET", "/bkt/", "location"), kTrue);
+  EXPECT_EQ(ask("GET", "/acme:bkt", "location"), kTrue);
+
+  node_.Apply(Unfreeze{"alice"});
+  PlaceHold hold;
+  hold.hold_id = "h1";
+  hold.subject.bucket = "bkt";
+  hold.subject.key = "dir/k";
+  node_.Apply(hold);
+  EXPECT_EQ(ask("DELETE", "/v1/bkt/dir/k", "tagging"), kFalse);
+  EXPECT_EQ(ask("DELETE", "/bkt/dir/k", "tagging"), kTrue);
 }
 
 TEST_F(HookDoorsTest, RgwMustKnowTheToken) {
