@@ -90,6 +90,9 @@ struct CheckInput {
   absl::string_view lease_id;
   bool new_key = false;
   bool tell_rate = false;  // not of the message: fill Decision::rate, for doors that tell clients what is left
+  // Not of the message: the bucket is the one to which `host` is bound, and there is no other way to learn it. Without
+  // one nobody can say whose object it is: DOMAIN_UNKNOWN, whatever the operation and the region.
+  bool bucket_of_host = false;
   // Not of the message: client_ip as Engine::Validate read it; nothing where nobody has. Whoever changes the one clears
   // the other.
   absl::optional<AddressBlock> address;

@@ -67,6 +67,10 @@ void Judge::NoteRegistry(absl::string_view registry, absl::string_view account) 
 }
 
 void Judge::JudgePermits() {
+  if (input_.bucket_of_host && target_.bucket.empty()) {
+    Add(Reason::kDomainUnknown, Effect::kDeny);
+    return;
+  }
   if (judged_ != Operation::kPublicRead && judged_ != Operation::kFetch) return;
   if (target_.host.empty() || region_ != kMainland) return;
   const Domain* domain = target_.domain;

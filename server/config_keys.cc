@@ -151,7 +151,8 @@ const ConfigKey kKeys[] = {
                             : SetProfile(text, "cdn, s3-path, s3-vhost, kodo or off", &c->doors.fallback);
      },
      [](const Config& c) { return c.doors.fallback.empty() ? std::string("off") : c.doors.fallback; }},
-    {"doors.domains", "", kDomains, "Domains of the storage endpoints: BUCKET.DOMAIN, and the APIs of Kodo.",
+    {"doors.domains", "", kDomains,
+     "Domains of the storage endpoints, all of them: BUCKET.DOMAIN, and the APIs of Kodo.",
      [](Text text, Config* c) { return SetDomains(text, &c->doors.domains); },
      [](const Config& c) { return absl::StrJoin(c.doors.domains, ","); }},
     {"doors.requester_header", "", kHeader, "Header in which gateways name the account that they authenticated.",

@@ -8,6 +8,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "enforcement/address_block.h"
 #include "enforcement/names.h"
 #include "enforcement/trace_context.h"
 #include "server/doors/url.h"
@@ -184,7 +186,8 @@ absl::Status Map(const MappingOptions& options, Profile profile, const GatewayRe
     case Profile::kS3Vhost: {
       if (host.empty()) return Wanted("host", "BUCKET.DOMAIN or a domain that is bound to a bucket", "");
       const absl::optional<absl::string_view> bucket = BucketOfHost(options, host);
-      if (bucket && bucket->empty()) {
+      // Servers take an address for one of their own names.
+      if (bucket ? bucket->empty() : ParseAddress(absl::StripSuffix(absl::StripPrefix(host, "["), "]")).has_value()) {
         SplitBucketAndKey(url->path, mapped);
       } else {
         input.key = PercentDecode(url->path.substr(1), &mapped->key);
@@ -193,6 +196,7 @@ absl::Status Map(const MappingOptions& options, Profile profile, const GatewayRe
         } else {
           input.host = host;  // the engine finds its bucket
           input.path = url->path;
+          input.bucket_of_host = true;
         }
       }
       status = MapS3(request, url->query, mapped);

@@ -23,8 +23,9 @@ namespace sluice {
 enum class Profile : uint8_t {
   kCdn,      // "cdn": any host; the key is the path
   kS3Path,   // "s3-path": /BUCKET/KEY
-  kS3Vhost,  // "s3-vhost": BUCKET.DOMAIN, the key is the path; a host outside of the domains is one bound to its bucket
-  kKodo,     // "kodo": the APIs of up, rs, rsf, uc and io below the domains; every other host is a download domain
+  kS3Vhost,  // "s3-vhost": BUCKET.DOMAIN, the key is the path; an address is a domain, and any other host has to be
+             // bound to a bucket
+  kKodo,  // "kodo": the APIs of up, rs, rsf, uc and io below the domains; every other host is a download domain
 };
 absl::string_view Name(Profile profile);
 absl::optional<Profile> ParseProfile(absl::string_view name);
@@ -34,7 +35,7 @@ Dialect DialectOf(Profile profile);
 // Configuration, one for all doors. Header names are in lower case; an empty one is trusted nowhere. A header that is
 // named here must be set or removed by the gateway in every request: else its clients would say who they are.
 struct MappingOptions {
-  std::vector<std::string> domains;  // of the storage endpoints, canonical: "s3.example.cn"
+  std::vector<std::string> domains;  // all names of the storage endpoints, canonical: "s3.example.cn"
   std::string requester_header;      // the account that the gateway authenticated
   std::string owner_header;
   std::string bucket_header;

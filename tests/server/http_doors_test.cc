@@ -157,6 +157,40 @@ TEST_F(HttpDoorsTest, ForwardAuthAnswersTheClientInItsDialect) {
   EXPECT_THAT(throttled.body, HasSubstr("SlowDown"));
 }
 
+// Behind a gateway of virtual hosts every Host that a client makes up would else be past flags, orders and standing:
+// servers take addresses, and some take any name they do not know, for one of their own, and read the bucket in the
+// path.
+TEST_F(HttpDoorsTest, OfAVirtualHostThatIsBoundToNoBucketNothingIsServed) {
+  options_.mapping.domains = {"s3.example.cn"};
+  options_.region = "sg";
+  node_.Apply(BindDomain{"bare.example.cn", "u1", "", Geo::kForeign});
+  const auto ask = [this](const char* host, const char* target, const char* method = "GET") {
+    HttpResponse response;
+    NginxDoor door(&options_, &node_.checker());
+    door.Answer(Profile::kS3Vhost,
+                Request("GET", "/nginx",
+                        {{"x-original-uri", target}, {"x-original-method", method}, {"x-original-host", host}}),
+                &response);
+    return HeaderOf(response, "X-Sluice-Verdict") + " " + HeaderOf(response, "X-Sluice-Reason");
+  };
+  for (const char* host : {"10.0.0.1", "10.0.0.1:8080", "[2001:db8::1]", "[2001:db8::1]:9000", "s3.example.cn"}) {
+    EXPECT_EQ(ask(host, "/b1/flagged"), "DENY CONTENT_PROHIBITED") << host;
+    EXPECT_EQ(ask(host, "/b1/ordered", "HEAD"), "DENY LEGAL_ORDER") << host;
+    EXPECT_EQ(ask(host, "/b2/k"), "DENY ACCOUNT_FROZEN") << host;
+    EXPECT_EQ(ask(host, "/b1/k"), "ALLOW ") << host;
+    EXPECT_EQ(ask(host, "/").substr(0, 5), "ALLOW") << host;  // whether it lives
+  }
+  EXPECT_EQ(ask("www.example.cn", "/flagged"), "DENY CONTENT_PROHIBITED");
+  EXPECT_EQ(ask("www.example.cn", "/k"), "ALLOW ");
+  for (const char* host : {"storage.example.org", "localhost", "999.1.1.1", "bare.example.cn"}) {
+    for (const char* target : {"/b1/flagged", "/k", "/", "/k?acl", "/?location"}) {
+      for (const char* method : {"GET", "HEAD", "PUT", "DELETE"}) {
+        EXPECT_EQ(ask(host, target, method), "DENY DOMAIN_UNKNOWN") << host << target << method;
+      }
+    }
+  }
+}
+
 TEST_F(HttpDoorsTest, ARequestWithoutItsDescriptionIsNeverAllowed) {
   for (const std::vector<HttpHeader>& headers :
        {std::vector<HttpHeader>{}, std::vector<HttpHeader>{{"x-forwarded-uri", "/b1/k"}},

@@ -244,9 +244,17 @@ TEST_F(MappingTest, S3VirtualHosts) {
   const CheckInput& own = Mapped(Profile::kS3Vhost, {"GET", "/k", "img.customer.cn"});
   EXPECT_EQ(own.host, "img.customer.cn");
   EXPECT_EQ(own.bucket, "");
+  EXPECT_TRUE(own.bucket_of_host);
   EXPECT_EQ(own.operation, Operation::kPublicRead);
   EXPECT_EQ(Mapped(Profile::kS3Vhost, {"GET", "/", "img.customer.cn"}).operation, Operation::kPublicRead);
   EXPECT_EQ(Mapped(Profile::kS3Vhost, {"GET", "/", "b1.s3.example.cn"}).operation, Operation::kList);
+  EXPECT_FALSE(mapped_->input.bucket_of_host);
+  for (const char* address : {"10.0.0.1", "10.0.0.1:80", "[::1]", "[::1]:80"}) {
+    EXPECT_EQ(Mapped(Profile::kS3Vhost, {"GET", "/b1/k", address}).bucket, "b1") << address;
+    EXPECT_EQ(mapped_->input.key, "k") << address;
+    EXPECT_EQ(mapped_->input.host, "") << address;
+    EXPECT_FALSE(mapped_->input.bucket_of_host) << address;
+  }
 }
 
 TEST_F(MappingTest, KodoApisBelowTheDomainsAndReadsElsewhere) {
