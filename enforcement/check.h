@@ -93,6 +93,11 @@ struct CheckInput {
   // Not of the message: the bucket is the one to which `host` is bound, and there is no other way to learn it. Without
   // one nobody can say whose object it is: DOMAIN_UNKNOWN, whatever the operation and the region.
   bool bucket_of_host = false;
+  // Not of the message: the source of the copy is deleted.
+  bool moves_source = false;
+  // Not of the message: it may delete objects whose names are in a body that nobody here reads, anywhere in the buckets
+  // of the owner.
+  bool deletes_unnamed = false;
   // Not of the message: client_ip as Engine::Validate read it; nothing where nobody has. Whoever changes the one clears
   // the other.
   absl::optional<AddressBlock> address;

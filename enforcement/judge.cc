@@ -92,7 +92,11 @@ void Judge::OwnTarget() {
 
 void Judge::Decide(bool spend, Decision* decision) {
   JudgeRules(target_, judged_, /*source=*/false);
-  if (operation_ == Operation::kDeleteBucket) JudgeEvidenceInside();
+  // Keys that nobody named are all that there are.
+  if (operation_ == Operation::kDeleteBucket || (judged_ == Operation::kDelete && target_.key.empty())) {
+    JudgeEvidenceInside();
+  }
+  if (input_.deletes_unnamed) JudgeEvidenceOfOwner();
   JudgeStanding(target_.owner, target_.owner_hash, judged_, "owner");
   if (!target_.requester.empty() && target_.requester != target_.owner) {
     JudgeStanding(target_.requester, target_.requester_hash, judged_, "requester");
@@ -101,6 +105,7 @@ void Judge::Decide(bool spend, Decision* decision) {
     Target source;
     source.ResolveCopySource(input_, policy_, now_.wall);
     JudgeRules(source, Operation::kDownload, /*source=*/true);
+    if (input_.moves_source) JudgeRules(source, Operation::kDelete, /*source=*/true);
     if (!source.owner.empty())
       JudgeStanding(source.owner, source.owner_hash, Operation::kDownload, "owner of the copy's source");
   }
@@ -134,9 +139,11 @@ void Judge::JudgeRules(const Target& target, Operation judged, bool source) {
 }
 
 void Judge::JudgeRule(const Rule& rule, Via via, const Target& target, Operation judged, bool source) {
+  // A source that is moved is deleted too; its sandboxes are its readers' affair.
+  const bool changes = !source || judged == Operation::kDelete;
   switch (rule.kind) {
     case EntityKind::kOrder:
-      JudgeOrder(rule, source ? Operation::kDownload : operation_);
+      JudgeOrder(rule, source ? judged : operation_);
       break;
     case EntityKind::kFlag:
       if (IsManageReadOrPay(judged)) break;
@@ -146,13 +153,14 @@ void Judge::JudgeRule(const Rule& rule, Via via, const Target& target, Operation
         break;
       }
       JudgeFlag(rule, via, target, judged);
-      if (!source && rule.severity == Severity::kCritical) JudgeEvidence(rule, via, judged);
+      if (changes && rule.severity == Severity::kCritical) JudgeEvidence(rule, via, judged);
       break;
     case EntityKind::kHold:
-      if (!source) JudgeEvidence(rule, via, judged);
+      if (changes) JudgeEvidence(rule, via, judged);
       break;
     default:
-      if (!source && !IsManageReadOrPay(judged)) JudgeRestriction(rule, judged);
+      if (!changes || IsManageReadOrPay(judged)) break;
+      if (!source || rule.restriction != RestrictionKind::kSandbox) JudgeRestriction(rule, judged);
       break;
   }
   trying_ = false;
@@ -195,10 +203,13 @@ void Judge::JudgeEvidence(const Rule& rule, Via via, Operation judged) {
   // By owner alone: not what the holder of a flagged account touches elsewhere, nor what a flagged address sends.
   if (via == Via::kRequester || via == Via::kAddress) return;
   const bool wide = via == Via::kBucket || via == Via::kPrefix || via == Via::kOwner;
-  const bool stops = judged == Operation::kDelete ||
+  const bool stops = judged == Operation::kDelete || input_.deletes_unnamed ||
                      (judged == Operation::kUpload && via != Via::kHash && !(wide && input_.new_key)) ||
                      (operation_ == Operation::kDeleteBucket && wide);
-  if (!stops) return;
+  if (stops) AddEvidence(rule);
+}
+
+void Judge::AddEvidence(const Rule& rule) {
   const bool hold = rule.kind == EntityKind::kHold;
   Add(Reason::kEvidenceHold, Effect::kDeny, hold ? absl::string_view() : absl::string_view(rule.clause), rule.id,
       rule.set_by, hold ? 255 : static_cast<uint8_t>(rule.severity));
@@ -206,13 +217,27 @@ void Judge::JudgeEvidence(const Rule& rule, Via via, Operation judged) {
 
 void Judge::JudgeEvidenceInside() {
   if (target_.bucket.empty()) return;
-  for (const Rule* rule : policy_.evidence()) {
+  const auto it = policy_.evidence_in().find(target_.bucket_hash);
+  if (it == policy_.evidence_in().end()) return;
+  for (const Rule* rule : it->second) {
     const Subject& kept = rule->evidence;
-    if (kept.bucket != target_.bucket || (kept.key.empty() && kept.prefix.empty()) || !rule->KeepsNow(now_)) continue;
-    const bool hold = rule->kind == EntityKind::kHold;
-    Add(Reason::kEvidenceHold, Effect::kDeny, hold ? absl::string_view() : absl::string_view(rule->clause), rule->id,
-        rule->set_by, hold ? 255 : static_cast<uint8_t>(rule->severity));
+    if ((kept.key.empty() && kept.prefix.empty()) || !rule->KeepsNow(now_)) continue;
+    AddEvidence(*rule);
+    return;
   }
+}
+
+// Walks through all buckets that hold evidence: some 100 ns each.
+void Judge::JudgeEvidenceOfOwner() {
+  if (target_.owner.empty()) return;
+  const Rule* first = nullptr;
+  for (const auto& [bucket, rules] : policy_.evidence_in()) {
+    const absl::optional<Hash128> owner = policy_.FindBucketOwner(bucket, now_.wall);
+    if (!owner || *owner != target_.owner_hash) continue;
+    const auto it = std::find_if(rules.begin(), rules.end(), [&](const Rule* rule) { return rule->KeepsNow(now_); });
+    if (it != rules.end() && (first == nullptr || Policy::SpeaksFirst()(*it, first))) first = *it;
+  }
+  if (first != nullptr) AddEvidence(*first);
 }
 
 void Judge::JudgeOrder(const Rule& rule, Operation operation) {

@@ -73,6 +73,8 @@ class Judge {
   void JudgeFlag(const Rule& rule, Via via, const Target& target, Operation judged);
   void JudgeEvidence(const Rule& rule, Via via, Operation judged);
   void JudgeEvidenceInside();
+  void JudgeEvidenceOfOwner();
+  void AddEvidence(const Rule& rule);
   void JudgeOrder(const Rule& rule, Operation operation);
   void JudgeRestriction(const Rule& rule, Operation judged);
   void JudgeStanding(absl::string_view account, Hash128 hash, Operation judged, absl::string_view whose);

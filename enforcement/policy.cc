@@ -1,6 +1,7 @@
 #include "enforcement/policy.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -129,6 +130,21 @@ void Policy::CountLimit(const LimitRule& limit, int by) {
   only_limits_[scope] = named_limits_[scope] == 0 && defaults.size() == 1 ? defaults.front() : nullptr;
 }
 
+bool Policy::SpeaksFirst::operator()(const Rule* a, const Rule* b) const {
+  const auto place = [](const Rule* rule) {
+    return std::make_tuple(rule->kind != EntityKind::kHold, absl::string_view(rule->id), rule);
+  };
+  return place(a) < place(b);
+}
+
+void Policy::DropEvidenceIn(const Rule& rule) {
+  if (rule.evidence.bucket.empty()) return;
+  const auto it = evidence_in_.find(SubjectHash(SubjectKind::kBucket, rule.evidence.bucket));
+  if (it == evidence_in_.end()) return;
+  it->second.erase(&rule);
+  if (it->second.empty()) evidence_in_.erase(it);
+}
+
 void Policy::DropCompiled(const EntityKey& key) {
   const auto it = compiled_.find(key);
   if (it == compiled_.end()) return;
@@ -137,7 +153,7 @@ void Policy::DropCompiled(const EntityKey& key) {
       EraseFrom(&by_subject_, subject.hash, rule.get());
       --rules_of_kind_[static_cast<size_t>(subject.kind)];
     }
-    evidence_.erase(rule.get());
+    if (evidence_.erase(rule.get()) > 0) DropEvidenceIn(*rule);
     automatic_.erase(rule.get());
   }
   for (const auto& limit : it->second.limits) {
@@ -179,7 +195,11 @@ void Policy::PutRules(const Entity& entity) {
       Rules& rules = by_subject_[subject.hash];
       if (std::find(rules.begin(), rules.end(), rule.get()) == rules.end()) rules.push_back(rule.get());
     }
-    if (rule->keeps_evidence()) evidence_.insert(rule.get());
+    if (rule->keeps_evidence()) {
+      evidence_.insert(rule.get());
+      const std::string& bucket = rule->evidence.bucket;
+      if (!bucket.empty()) evidence_in_[SubjectHash(SubjectKind::kBucket, bucket)].insert(rule.get());
+    }
     if (rule->automatic) automatic_.insert(rule.get());
   }
   for (const Subject& subject : compiled.gated) Gate(subject, 1);

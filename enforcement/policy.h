@@ -258,6 +258,13 @@ class Policy {
 
   // Holds and CRITICAL flags, for what they keep inside a bucket or of an account.
   const absl::flat_hash_set<const Rule*>& evidence() const { return evidence_; }
+  // The same that are on a bucket, or on something in it, by the hash of the bucket; of each bucket in the order in
+  // which they speak: holds first, then by id.
+  struct SpeaksFirst {
+    bool operator()(const Rule* a, const Rule* b) const;
+  };
+  using EvidenceRules = std::set<const Rule*, SpeaksFirst>;
+  const absl::flat_hash_map<Hash128, EvidenceRules>& evidence_in() const { return evidence_in_; }
   // The sandboxes that a node set by itself.
   const absl::flat_hash_set<const Rule*>& automatic() const { return automatic_; }
   // The accounts of which a hold or CRITICAL flag keeps something: the account, its buckets, what is in them, its
@@ -310,6 +317,7 @@ class Policy {
   void TrackDue(const AccountRecord& record, const Timeline& was, const Timeline& is);
   void Gate(const Subject& subject, int by);
   void DropCompiled(const EntityKey& key);
+  void DropEvidenceIn(const Rule& rule);
   void CountLimit(const LimitRule& limit, int by);
   bool StaysInStore(const CompiledRules& compiled) const;
   bool ReadFlags(Hash128 subject, ReadRules* read) const;
@@ -357,6 +365,7 @@ class Policy {
   std::array<int, kLimitScopeCount> named_limits_{};
   std::array<const LimitRule*, kLimitScopeCount> only_limits_{};  // follows from the two above
   absl::flat_hash_set<const Rule*> evidence_;
+  absl::flat_hash_map<Hash128, EvidenceRules> evidence_in_;
   absl::flat_hash_set<const Rule*> automatic_;
 
   absl::flat_hash_map<Hash128, int> prefix_buckets_;

@@ -39,8 +39,15 @@ absl::Status MapRgw(const JsonFields& fields, MappedCheck* mapped) {
   // What RGW does not read as S3's must open nothing: Swift ignores S3's sub-resources, and a bucket that is not there
   // yet is made whatever they say; of others RGW says so without a question.
   absl::string_view params;
+  const bool s3 = fields.has(kBucket) && IsS3(fields[kUri], fields[kObject]);
+  if (s3) {
+    params = fields[kParams];
+  } else {
+    // Swift's: names in the body, and the segments of a manifest.
+    input.deletes_unnamed = FindParameter(fields[kParams], "bulk-delete", &mapped->scratch).has_value() ||
+                            FindParameter(fields[kParams], "multipart-manifest", &mapped->scratch) == "delete";
+  }
   if (fields.has(kBucket)) {
-    if (IsS3(fields[kUri], fields[kObject])) params = fields[kParams];
     mapped->bucket = BucketName(fields[kTenant], fields[kBucket]);
   } else {
     // No bucket of that name yet, or a call on the account: the path tells.

@@ -140,6 +140,7 @@ absl::Status MapKodoApi(const GatewayRequest& request, absl::string_view path, a
     }
     input.operation = Operation::kUpload;
     input.copy_source = {mapped->source_bucket, mapped->source_key, {}, true};
+    input.moves_source = command == "move";
     input.bucket = mapped->bucket;
     input.key = mapped->key;
     return absl::OkStatus();
@@ -167,6 +168,7 @@ absl::Status MapKodoApi(const GatewayRequest& request, absl::string_view path, a
     if (each.name != command) continue;
     input.operation = each.operation;
     if (writes && input.operation == Operation::kManageRead) input.operation = Operation::kManageWrite;
+    input.deletes_unnamed = command == "batch";
     if (!each.has_entry) return absl::OkStatus();
     if (parts.size() < 2 || !DecodeEntry(parts[1], &mapped->bucket, &mapped->key)) return BadEntry("path: entry");
     input.bucket = mapped->bucket;

@@ -83,6 +83,79 @@ TEST_F(EngineTest, ABucketWithEvidenceInsideIsNotDeleted) {
   EXPECT_EQ(node_.Check(Ask(Operation::kManageWrite, "u1", "b1", "")).verdict, Verdict::kAllow);
 }
 
+TEST_F(EngineTest, ADeletionThatNamesNoKeyIsOneOfAllThatAreThere) {
+  EXPECT_EQ(node_.Check(Ask(Operation::kDelete, "u1", "b1", "")).verdict, Verdict::kAllow);
+  Subject inside;
+  inside.bucket = "b1";
+  inside.prefix = "deep/";
+  Raise("a", inside, Severity::kCritical, "3.1.3.5.2");
+  EXPECT_EQ(node_.Check(Ask(Operation::kDelete, "u1", "b1", "")).rule_id, "a");
+  node_.Send(PlaceHold{"z", object_}, Role::kLegal);
+  node_.Send(PlaceHold{"y", object_}, Role::kLegal);
+  const Decision decision = node_.Check(Ask(Operation::kDelete, "u1", "b1", ""));
+  EXPECT_EQ(decision.reason, Reason::kEvidenceHold);
+  EXPECT_EQ(decision.rule_id, "y");
+  EXPECT_EQ(node_.Check(Ask(Operation::kDelete, "u1", "b2", "")).verdict, Verdict::kAllow);
+  EXPECT_EQ(Check(Operation::kDelete, "u1", "k2").verdict, Verdict::kAllow);  // by name it can be
+  node_.Send(ReleaseHold{"y"}, Role::kLegal);
+  node_.Send(ReleaseHold{"z"}, Role::kLegal);
+  EXPECT_EQ(node_.Check(Ask(Operation::kDelete, "u1", "b1", "")).rule_id, "a");
+  node_.Send(ClearFlag{"a"}, Role::kModeration);
+  EXPECT_EQ(node_.Check(Ask(Operation::kDelete, "u1", "b1", "")).verdict, Verdict::kAllow);
+}
+
+TEST_F(EngineTest, WhoeverMayDeleteWhatItDoesNotNameIsStoppedByWhateverItsOwnerKeeps) {
+  CheckInput batch = Ask(Operation::kManageWrite, "u1", "", "");
+  const CheckInput plain = batch;
+  batch.deletes_unnamed = true;
+  Subject of_other = object_;
+  of_other.bucket = "b9";
+  node_.Send(PlaceHold{"a", of_other}, Role::kLegal);
+  EXPECT_EQ(node_.Check(batch).verdict, Verdict::kAllow);
+  Subject second = object_;
+  second.bucket = "b2";
+  node_.Send(PlaceHold{"h2", object_}, Role::kLegal);
+  node_.Send(PlaceHold{"h1", second}, Role::kLegal);
+  EXPECT_EQ(node_.Check(batch).reason, Reason::kEvidenceHold);
+  EXPECT_EQ(node_.Check(batch).rule_id, "h1");
+  EXPECT_EQ(node_.Check(plain).verdict, Verdict::kAllow);
+  node_.Send(ReleaseHold{"h1"}, Role::kLegal);
+  node_.Send(ReleaseHold{"h2"}, Role::kLegal);
+  EXPECT_EQ(node_.Check(batch).verdict, Verdict::kAllow);
+  node_.Send(PlaceHold{"h3", account_}, Role::kLegal);
+  EXPECT_EQ(node_.Check(batch).rule_id, "h3");
+}
+
+TEST_F(EngineTest, WhatIsMovedIsDeletedWhereItWas) {
+  CheckInput copy = Ask(Operation::kUpload, "u1", "b2", "k2");
+  copy.copy_source = {"b1", "k1", "", true};
+  CheckInput move = copy;
+  move.moves_source = true;
+  EXPECT_EQ(node_.Check(move).verdict, Verdict::kAllow);
+  node_.Send(PlaceHold{"h1", object_}, Role::kLegal);
+  EXPECT_EQ(node_.Check(copy).verdict, Verdict::kAllow);
+  EXPECT_EQ(node_.Check(move).reason, Reason::kEvidenceHold);
+  EXPECT_EQ(node_.Check(move).rule_id, "h1");
+  node_.Send(ReleaseHold{"h1"}, Role::kLegal);
+
+  IssueOrder order;
+  order.order_id = "o1";
+  order.subjects = {object_};
+  order.operations = {Operation::kDelete};
+  node_.Send(order, Role::kLegal);
+  EXPECT_EQ(node_.Check(copy).verdict, Verdict::kAllow);
+  EXPECT_EQ(node_.Check(move).reason, Reason::kLegalOrder);
+  node_.Send(LiftOrder{"o1"}, Role::kLegal);
+
+  Restrict restriction;
+  restriction.restriction_id = "r1";
+  restriction.subject = bucket_;
+  restriction.kind = RestrictionKind::kReadOnly;
+  node_.Send(restriction, Role::kSecurity);
+  EXPECT_EQ(node_.Check(copy).verdict, Verdict::kAllow);
+  EXPECT_EQ(node_.Check(move).reason, Reason::kReadOnly);
+}
+
 TEST_F(EngineTest, TheHoldSpeaksBeforeTheCriticalFlag) {
   Raise("a", object_, Severity::kCritical);
   node_.Send(PlaceHold{"z", object_}, Role::kLegal);
@@ -403,6 +476,7 @@ TEST(EngineTogetherTest, DecidesAsOneByOne) {
         input.copy_source.set = true;
         input.copy_source.bucket = any("b1", "b9");
         input.copy_source.key = any("k1", "k3");
+        input.moves_source = random() % 2 == 0;
       }
     }
     Decision decision;

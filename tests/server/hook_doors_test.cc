@@ -147,6 +147,29 @@ TEST_F(HookDoorsTest, RgwDeletesNoEvidenceForASubresourceThatItIgnores) {
   }
 }
 
+// Their names are in the body, which RGW does not pass on.
+TEST_F(HookDoorsTest, RgwDeletesNotManyWhereEvidenceLies) {
+  const std::string many = Captured("delete_many").back();
+  const std::string bulk =
+      R"({"input":{"method":"POST","relative_uri":"/v1/AUTH_alice","params":"bulk-delete","user_info":)"
+      R"({"user_id":"alice","type":"rgw"}}})";
+  const std::string manifest =
+      R"({"input":{"method":"DELETE","relative_uri":"/v1/bkt/big","params":"multipart-manifest=delete","object_name":)"
+      R"("big","user_info":{"user_id":"alice"},"bucket_info":{"bucket":{"name":"bkt"},"owner":"alice"}}})";
+  PlaceHold hold;
+  hold.hold_id = "h1";
+  hold.subject.bucket = "b1";
+  hold.subject.key = "k";
+  node_.Apply(hold);  // of another
+  for (const std::string& body : {many, bulk, manifest}) EXPECT_EQ(Rgw(body), kTrue) << body;
+  hold.hold_id = "h2";
+  hold.subject.bucket = "bkt";
+  hold.subject.key = "dir/evidence";
+  node_.Apply(hold);
+  for (const std::string& body : {many, bulk, manifest}) EXPECT_EQ(Rgw(body), kFalse) << body;
+  EXPECT_EQ(Rgw(Captured("delete").back()), kTrue);
+}
+
 TEST_F(HookDoorsTest, RgwAlwaysGetsALiteralBoolean) {
   for (const char* body : {"", "{}", "[]", "{\"input\":[]}", "{\"input\":{\"method\":\"BREW\"}}", "{\"input\":null}",
                            "{\"input\":{\"method\":\"GET\",\"method\":\"PUT\"}}", "\xff"}) {

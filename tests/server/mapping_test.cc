@@ -271,6 +271,10 @@ TEST_F(MappingTest, KodoApisBelowTheDomainsAndReadsElsewhere) {
   EXPECT_EQ(Kodo("POST", "/chstatus/YjE6azE=/status/0"), "MANAGE_WRITE b1/k1");
   EXPECT_EQ(Kodo("POST", "/move/YjE6azE=/YjE6azI=/force/true"), "UPLOAD b1/k2");
   EXPECT_EQ(mapped_->input.copy_source.key, "k1");
+  EXPECT_TRUE(mapped_->input.moves_source);
+  EXPECT_EQ(Kodo("POST", "/copy/YjE6azE=/YjE6azI=/force/true"), "UPLOAD b1/k2");
+  EXPECT_FALSE(mapped_->input.moves_source);
+  EXPECT_FALSE(mapped_->input.deletes_unnamed);
   EXPECT_EQ(Kodo("POST", "/fetch/aHR0cDovL3g=/to/YjE6azE="), "FETCH b1/k1");
   EXPECT_EQ(Kodo("GET", "/list?bucket=b1&prefix=x"), "LIST b1/");
   EXPECT_EQ(Kodo("GET", "/v2/domains?tbl=b1"), "MANAGE_READ /");
@@ -278,6 +282,7 @@ TEST_F(MappingTest, KodoApisBelowTheDomainsAndReadsElsewhere) {
   EXPECT_EQ(Kodo("POST", "/mkbucketv3/b1/region/z0"), "CREATE_BUCKET b1/");
   EXPECT_EQ(Kodo("POST", "/drop/b1"), "DELETE_BUCKET b1/");
   EXPECT_EQ(Kodo("POST", "/batch"), "MANAGE_WRITE /");
+  EXPECT_TRUE(mapped_->input.deletes_unnamed);
   EXPECT_FALSE(Try(Profile::kKodo, {"POST", "/stat/%%%", "rs.kodo.example.cn"}).ok());
   EXPECT_FALSE(Try(Profile::kKodo, {"POST", "/unheard/of", "rs.kodo.example.cn"}).ok());
 
