@@ -157,8 +157,8 @@ absl::Status Map(const MappingOptions& options, Profile profile, const GatewayRe
 
   const absl::optional<UrlParts> url = SplitTarget(request.target);
   if (!url) {
-    return Wanted("target", "a path with a leading \"/\", or an http URL",
-                  request.target.substr(0, request.target.find('?')));
+    return Wanted("target", "a path with a leading \"/\", or an http URL, without \"#\"",
+                  request.target.substr(0, request.target.find_first_of("?#")));
   }
   // The host as the engine would write it: what it cannot write, nobody may be asked for.
   absl::string_view said_host = request.Header(options.host_header);

@@ -25,7 +25,7 @@ enum class Profile : uint8_t {
   kS3Path,   // "s3-path": /BUCKET/KEY
   kS3Vhost,  // "s3-vhost": BUCKET.DOMAIN, the key is the path; an address is a domain, and any other host has to be
              // bound to a bucket
-  kKodo,  // "kodo": the APIs of up, rs, rsf, uc and io below the domains; every other host is a download domain
+  kKodo,     // "kodo": the APIs of up, rs, rsf, uc and io below the domains; every other host is a download domain
 };
 absl::string_view Name(Profile profile);
 absl::optional<Profile> ParseProfile(absl::string_view name);

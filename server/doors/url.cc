@@ -11,7 +11,7 @@ namespace sluice {
 
 absl::optional<UrlParts> SplitTarget(absl::string_view target) {
   UrlParts result;
-  target = target.substr(0, target.find('#'));
+  if (absl::StrContains(target, '#')) return absl::nullopt;
   if (absl::StartsWithIgnoreCase(target, "http://") || absl::StartsWithIgnoreCase(target, "https://")) {
     target.remove_prefix(target.find("//") + 2);
     const size_t end = target.find_first_of("/?");
@@ -91,9 +91,15 @@ bool HasDotSegment(absl::string_view path) {
 }
 
 absl::string_view MergeSlashes(absl::string_view path, std::string* buffer) {
-  if (path.find("//") == absl::string_view::npos) return path;
+  const auto is_encoded = [&](size_t at) { return absl::StartsWithIgnoreCase(path.substr(at, 3), "%2f"); };
+  if (!absl::StrContains(path, "//") && !absl::StrContains(path, "%2F") && !absl::StrContains(path, "%2f")) return path;
   buffer->clear();
-  for (const char c : path) {
+  for (size_t i = 0; i < path.size(); ++i) {
+    char c = path[i];
+    if (c == '%' && is_encoded(i)) {
+      c = '/';
+      i += 2;
+    }
     if (c != '/' || buffer->empty() || buffer->back() != '/') buffer->push_back(c);
   }
   return *buffer;

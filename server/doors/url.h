@@ -15,7 +15,8 @@ struct UrlParts {
   absl::string_view query;  // without "?"; percent-encoded
 };
 
-// Of "/path?query" or "http://host/path?query"; a fragment is dropped. Nothing for any other text ("*", "host:443").
+// Of "/path?query" or "http://host/path?query". Nothing for any other text ("*", "host:443"), nor for one with a "#":
+// it has no place in a request, and some servers cut there while others take it for a piece of the key.
 absl::optional<UrlParts> SplitTarget(absl::string_view target);
 
 // Takes the first "name=value" off `*query`, both as they stand; a name without "=" has no value. False at the end.
@@ -32,7 +33,8 @@ absl::optional<absl::string_view> FindParameter(absl::string_view query, absl::s
 // object that is served would not be the one that was judged.
 bool HasDotSegment(absl::string_view path);
 
-// The path with each run of "/" as one. Views `*buffer`, or `path` where there is no run.
+// The path with each run of "/" as one, of which any may be written "%2F": servers of files decode before they merge.
+// Views `*buffer`, or `path` where nothing changes.
 absl::string_view MergeSlashes(absl::string_view path, std::string* buffer);
 
 // The nth address from the right (1 = the last) of a list as X-Forwarded-For has it, or the leftmost where there are

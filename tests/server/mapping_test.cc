@@ -77,6 +77,27 @@ TEST_F(MappingTest, CdnRefusesWhatGatewaysResolveDifferently) {
   }
   options_.merge_slashes = true;
   EXPECT_EQ(Mapped(Profile::kCdn, {"GET", "//a///b", "h.cn"}).path, "/a/b");
+  // nginx decodes first.
+  for (const char* path : {"/a/%2Fb%20c", "/a%2F/b%20c", "/a%2fb%20c", "%2F%2f/a%2F%2Fb%20c", "/a/b%20c"}) {
+    EXPECT_EQ(Mapped(Profile::kCdn, {"GET", std::string("/") + path, "h.cn"}).path, "/a/b%20c") << path;
+  }
+  EXPECT_EQ(Mapped(Profile::kCdn, {"GET", "/a%2", "h.cn"}).path, "/a%2");
+  options_.merge_slashes = false;
+  EXPECT_EQ(Mapped(Profile::kCdn, {"GET", "/a/%2Fb", "h.cn"}).path, "/a/%2Fb");
+}
+
+// nginx cuts there for itself and hands it on to others, RGW takes it for a piece of the key.
+TEST_F(MappingTest, AFragmentIsRefusedInEveryProfile) {
+  options_.domains = {"kodo.example.cn"};
+  for (const Profile profile : {Profile::kCdn, Profile::kS3Path, Profile::kS3Vhost, Profile::kKodo}) {
+    for (const char* target : {"/b1/clip#1.mp4", "/b1/k#", "/b1/k?x#SECRET", "http://h.cn/b1/k#SECRET"}) {
+      const absl::Status status = Try(profile, {"GET", target, "www.example.cn"});
+      EXPECT_FALSE(status.ok()) << target;
+      EXPECT_THAT(std::string(status.message()), Not(HasSubstr("SECRET")));
+    }
+    EXPECT_TRUE(Try(profile, {"GET", "/b1/clip%231.mp4", "www.example.cn"}).ok());
+  }
+  EXPECT_EQ(S3("GET", "/b1/clip%231.mp4"), "PUBLIC_READ b1/clip#1.mp4");
 }
 
 TEST_F(MappingTest, ErrorsAreNeverAllowsAndNeverEchoQueries) {
