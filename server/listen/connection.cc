@@ -31,6 +31,9 @@ static_assert(kShortScratchBytes >= Session::kUnreadBytesMax + TlsStream::kRecor
 constexpr size_t kPieceBytes = size_t{4} << 10;
 // Whoever connects by TLS has so long to show who it is.
 constexpr absl::Duration kHandshakeMax = absl::Seconds(10);
+// More changes of keys than this in a second end a connection: each costs its thread a turn, and what some ten frames
+// that ask for nothing cost, of which HTTP/2 lets 10,000 pass.
+constexpr uint64_t kChoresMax = 1000;
 // How long, and how much, a peer may still send after the end was told.
 constexpr absl::Duration kLingerMax = absl::Seconds(2);
 constexpr size_t kDiscardedMax = size_t{4} << 20;
@@ -48,7 +51,14 @@ bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == E
 AcceptedConnection::AcceptedConnection(int fd, const Router* router, const SessionLimits* limits, BufferBudget* buffers,
                                        WireCounts* counts, MonotonicTime now, std::unique_ptr<Session> session,
                                        std::unique_ptr<TlsStream> tls)
-    : fd_(fd), router_(router), limits_(limits), counts_(counts), share_(buffers), tls_(std::move(tls)), since_(now) {
+    : fd_(fd),
+      router_(router),
+      limits_(limits),
+      counts_(counts),
+      share_(buffers),
+      tls_(std::move(tls)),
+      since_(now),
+      chores_since_(now) {
   if (session != nullptr) Begin(std::move(session));
 }
 
@@ -84,6 +94,17 @@ bool AcceptedConnection::Handshake() {
   return false;
 }
 
+bool AcceptedConnection::IsSparing(MonotonicTime now) {
+  if (tls_ == nullptr || tls_->chores() - chores_before_ <= kChoresMax) return true;
+  if (Between(chores_since_, now) <= absl::Seconds(1)) {
+    counts_->OnError(session_ != nullptr ? session_->protocol() : WireProtocol::kHttp2, WireError::kTooMany);
+    return false;
+  }
+  chores_since_ = now;
+  chores_before_ = tls_->chores();
+  return true;
+}
+
 ssize_t AcceptedConnection::Receive(absl::Span<char> into) {
   return tls_ != nullptr ? tls_->Read(into) : recv(fd_, into.data(), into.size(), 0);
 }
@@ -109,18 +130,21 @@ bool AcceptedConnection::Read(absl::Span<char> scratch, MonotonicTime arrived_si
   const MonotonicTime read_at = CoarseNow();
   const uint64_t received_before = tls_ != nullptr ? tls_->received_bytes() : 0;
   const ssize_t got = Receive(scratch.subspan(before));
-  if (got < 0) return WouldBlock();
+  const bool waits = got < 0;
+  if (waits && (tls_ == nullptr || !WouldBlock())) return WouldBlock();
+  // Of TLS something may have come off the socket all the same.
+  const size_t size = waits ? 0 : static_cast<size_t>(got);
   read_arrived_since_ = waiting_.since(arrived_since);
-  const size_t room = scratch.size() - before - static_cast<size_t>(got);
-  const bool read_all = room >= (tls_ != nullptr ? TlsStream::kRecordBytes : 1);
-  const size_t off_socket =
-      tls_ != nullptr ? static_cast<size_t>(tls_->received_bytes() - received_before) : static_cast<size_t>(got);
+  const bool read_all = tls_ != nullptr ? tls_->emptied() : scratch.size() - before > size;
+  const size_t off_socket = tls_ != nullptr ? static_cast<size_t>(tls_->received_bytes() - received_before) : size;
   waiting_.OnRead(off_socket, read_all ? 0 : BytesLeft(fd_), arrived_since, read_at);
+  if (!IsSparing(now)) return false;
+  if (waits) return true;
   if (got == 0) {  // the peer sends nothing more, and may still take what it asked for
     peer_done_ = true;
     return Account(Send(now));
   }
-  read_ = scratch.first(before + static_cast<size_t>(got));
+  read_ = scratch.first(before + size);
   brief_ = read_.size() <= kPieceBytes && 4 * Between(read_arrived_since_, read_at) <= limits_->wait_max;
   return true;
 }

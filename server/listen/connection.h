@@ -80,6 +80,8 @@ class AcceptedConnection {
   size_t unsent_bytes() const { return session_ == nullptr ? 0 : session_->out().size() - sent_; }
   void Begin(std::unique_ptr<Session> session);
   bool Handshake();
+  // Whether the peer makes no more work by TLS than it may.
+  bool IsSparing(MonotonicTime now);
   // As recv(2) and send(2).
   ssize_t Receive(absl::Span<char> into);
   ssize_t Write(absl::string_view bytes);
@@ -100,6 +102,9 @@ class AcceptedConnection {
   std::string unread_;   // the front of what did not come whole
   size_t sent_ = 0;      // of session_->out()
   MonotonicTime since_;  // accepted; or the peer last took something; or the end began
+  // When the second began in which the peer's chores are counted, and how many there had been before it.
+  MonotonicTime chores_since_;
+  uint64_t chores_before_ = 0;
   bool active_ = false;  // something came since the last tick
   bool draining_ = false;
   bool peer_done_ = false;  // it has shut its side

@@ -52,6 +52,8 @@ absl::StatusOr<std::shared_ptr<SSL_CTX>> Read(const TlsFiles& files) {
       raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(raw, 0);
+  // Else SSL_read goes on for as long as records come that bring nothing to read, and its thread does nothing else.
+  SSL_CTX_clear_mode(raw, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_mode(raw, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_max_cert_list(raw, kCertificateBytesMax);
   SSL_CTX_set_alpn_select_cb(raw, ChooseProtocol, nullptr);
@@ -143,8 +145,8 @@ std::unique_ptr<TlsStream> TlsSource::Accept(int fd) const {
   }
   SSL* const ssl = SSL_new(context.get());
   if (ssl == nullptr) return nullptr;
-  auto stream = std::make_unique<TlsStream>(ssl);
-  return SSL_set_fd(ssl, fd) == 1 ? std::move(stream) : nullptr;
+  auto stream = std::make_unique<TlsStream>(ssl, fd);
+  return stream->Attach() ? std::move(stream) : nullptr;
 }
 
 }  // namespace sluice

@@ -15,24 +15,34 @@
 
 namespace sluice {
 
-// Of the connection's thread. SIGPIPE has to be ignored in the process: OpenSSL writes by write(2).
+// Of the connection's thread.
 class TlsStream {
  public:
-  // Owns `ssl`, which is a server's, on a socket that does not block and stays open for longer.
-  explicit TlsStream(SSL* ssl);
+  // Owns `ssl`, which is a server's. `fd` does not block and stays open for longer.
+  TlsStream(SSL* ssl, int fd);
   ~TlsStream();
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
+
+  // False where there is no memory for it. Nothing else is called before, nor after that.
+  bool Attach();
+
+  // Each of these takes a bounded number of records, and lets epoll show the rest: OpenSSL would go on for as long as
+  // any come that it has no use for, and the other connections of the thread would wait.
 
   // Goes on with the handshake. False where it failed; the peer was told why.
   bool Handshake();
   // Both sides have shown what they must. Before that nothing is read or written.
   bool established() const { return established_; }
 
-  // As recv(2): all that is there, but for what may not fit; 0 where the peer sends nothing more; -1 with errno: EAGAIN
-  // to wait, EPROTO where nothing more is to be had. Reads whole records, so that none is left behind where epoll does
-  // not see it. REQUIRES: room for kRecordBytes.
+  // As recv(2): what is there, but for what may not fit; 0 where the peer sends nothing more; -1 with errno: EAGAIN to
+  // wait, or where what came brings nothing to read; EPROTO where nothing more is to be had. Reads whole records, so
+  // that none is left behind where epoll does not see it. REQUIRES: room for kRecordBytes.
   ssize_t Read(absl::Span<char> into);
+  // The last Read took all that the socket had.
+  bool emptied() const { return emptied_; }
+  // Changes of keys, and wishes to shake hands anew, that came since hands were shaken: work that brings nothing.
+  uint64_t chores() const { return chores_; }
   // As send(2). After EAGAIN the same bytes have to come again, and may be followed by more.
   ssize_t Write(absl::string_view bytes);
   // Tells the peer that nothing follows, where its socket has room.
@@ -52,6 +62,11 @@ class TlsStream {
   static constexpr size_t kRecordBytes = size_t{16} << 10;
 
  private:
+  // Of one call: some 64 records, of which each takes two.
+  static constexpr int kReceivesMax = 128;
+
+  // What OpenSSL calls.
+  struct Callbacks;
   // Sets errno for what `result` of a call means, and what reading or writing waits for.
   ssize_t Fail(int result, bool reading);
 
@@ -59,11 +74,16 @@ class TlsStream {
     void operator()(SSL* ssl) const;
   };
   const std::unique_ptr<SSL, Free> ssl_;
+  const int fd_;
+  int receives_left_ = 0;
+  bool socket_ended_ = false;
   bool established_ = false;
   bool read_wants_room_ = false;
   bool write_wants_bytes_ = false;
   bool half_sent_ = false;  // a record
   bool peer_ended_ = false;
+  bool emptied_ = false;
+  uint64_t chores_ = 0;
 };
 
 }  // namespace sluice

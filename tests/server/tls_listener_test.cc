@@ -4,8 +4,8 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -123,10 +123,19 @@ class Caller {
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl_{nullptr, SSL_free};
 };
 
+// What a caller says first, by an end that nobody answers.
+std::string FirstWords(SSL_CTX* context) {
+  const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context), SSL_free);
+  SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+  EXPECT_EQ(SSL_connect(ssl.get()), -1);
+  char* hello = nullptr;
+  const long size = BIO_get_mem_data(SSL_get_wbio(ssl.get()), &hello);
+  return {hello, static_cast<size_t>(size)};
+}
+
 class TlsListenerTest : public testing::Test {
  protected:
   TlsListenerTest() {
-    signal(SIGPIPE, SIG_IGN);  // as in the node
     routes_.router.AddHttp("/large", &large_);
     files_ = {node_.certificate, node_.key, authority_.path()};
     auto tls = TlsSource::Open(files_);
@@ -303,18 +312,13 @@ TEST_F(TlsListenerTest, NeitherRenegotiatesNorResumes) {
 }
 
 TEST_F(TlsListenerTest, OutlivesCallersThatVanishAtEveryByteOfTheirHandshake) {
-  // What a caller says first, by an end that nobody answers.
   Caller model(port());
   ASSERT_TRUE(model.ShakeHands(gateway_));
-  std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(SSL_get_SSL_CTX(model.ssl())), SSL_free);
-  SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-  EXPECT_EQ(SSL_connect(ssl.get()), -1);
-  char* hello = nullptr;
-  const long size = BIO_get_mem_data(SSL_get_wbio(ssl.get()), &hello);
-  ASSERT_GT(size, 100);
-  for (long at = 0; at <= size; ++at) {
+  const std::string hello = FirstWords(SSL_get_SSL_CTX(model.ssl()));
+  ASSERT_GT(hello.size(), 100u);
+  for (size_t at = 0; at <= hello.size(); ++at) {
     Caller caller(port());
-    if (at > 0) caller.SendRaw({hello, static_cast<size_t>(at)});
+    if (at > 0) caller.SendRaw(hello.substr(0, at));
     if (at % 2 == 0) {  // a reset rather than an end
       const linger hard = {1, 0};
       setsockopt(caller.fd(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
@@ -434,6 +438,12 @@ class TlsKeyChangeTest : public TlsListenerTest {
     }
     return false;
   }
+  // In the socket, for the node.
+  int BytesLeft() const {
+    int bytes = 0;
+    ioctl(connection_->fd(), FIONREAD, &bytes);
+    return bytes;
+  }
   void Send() {
     const std::string said = peer_->TakeSaid();
     EXPECT_EQ(send(end_, said.data(), said.size(), MSG_NOSIGNAL), said.size());
@@ -508,6 +518,124 @@ TEST_F(TlsKeyChangeTest, ComesBetweenTwoRecordsOfAnAnswerThatWaits) {
   ASSERT_TRUE(Rests());
   ExchangeUntilAnswered();
   EXPECT_GT(heard_.size(), 100'000);
+}
+
+TEST_F(TlsKeyChangeTest, IsOneTurnOfTheThreadHoweverManyFollow) {
+  Meet(/*own_records=*/true);
+  for (int i = 0; i < 1000; ++i) peer_->ChangeKeys(/*ask=*/false, 0);
+  peer_->Say(kGet, 0);
+  Send();
+  EXPECT_TRUE(connection_->Read(absl::MakeSpan(scratch_), {0}, {0}));
+  EXPECT_TRUE(connection_->Work(nullptr, {0}));
+  EXPECT_GT(BytesLeft(), 999 * 20);
+  EXPECT_EQ(routes_.handler.calls, 0);
+  ExchangeUntilAnswered();
+}
+
+TEST_F(TlsKeyChangeTest, EndsWhoDoesLittleElse) {
+  Meet(/*own_records=*/true);
+  // So many in each second are no reason.
+  MonotonicTime now{0};
+  for (int second = 0; second < 3; ++second, now.ns += 1'500'000'000) {
+    for (int i = 0; i < 900; ++i) peer_->ChangeKeys(/*ask=*/false, 0);
+    peer_->Say(kGet, 0);
+    Send();
+    while (BytesLeft() > 0) {
+      ASSERT_TRUE(connection_->Read(absl::MakeSpan(scratch_), {0}, now) && connection_->Work(nullptr, now));
+    }
+  }
+  EXPECT_EQ(routes_.handler.calls, 3);
+  EXPECT_EQ(counts_.errors(WireProtocol::kHttp1, WireError::kTooMany), 0);
+  for (int i = 0; i < 2100; ++i) peer_->ChangeKeys(/*ask=*/false, 0);
+  Send();
+  bool goes_on = true;
+  while (goes_on && BytesLeft() > 0) {
+    goes_on = connection_->Read(absl::MakeSpan(scratch_), {0}, now) && connection_->Work(nullptr, now);
+  }
+  EXPECT_FALSE(goes_on);
+  EXPECT_EQ(counts_.errors(WireProtocol::kHttp1, WireError::kTooMany), 1);
+}
+
+TEST_F(TlsKeyChangeTest, LeavesWhatIsKnownOfTheTimeOfOtherBytesRight) {
+  Meet(/*own_records=*/true);
+  for (int i = 0; i < 10; ++i) peer_->ChangeKeys(/*ask=*/false, 0);
+  peer_->Say(kGet, 0);
+  const MonotonicTime arrived = MonotonicNow();
+  Send();
+  // What is left after a read that brought nothing to the session had arrived before that read, whenever it comes to
+  // it.
+  for (int turn = 0; routes_.handler.calls == 0 && turn < 100; ++turn) {
+    const MonotonicTime now = MonotonicNow();
+    ASSERT_TRUE(connection_->Read(absl::MakeSpan(scratch_), turn == 0 ? arrived : now, now) &&
+                connection_->Work(nullptr, now));
+  }
+  EXPECT_EQ(routes_.handler.calls, 1);
+  EXPECT_LE(ArrivedSince().ns, arrived.ns);
+  SetArrivedSince({0});
+}
+
+// The ClientHello `hello`, and that more is to come before the handshake is done (RFC 8446, 4.2.10): what a server that
+// wants none of it has to pass over.
+std::string WithEarlyData(std::string hello) {
+  const auto grow = [&hello](size_t at) {
+    const size_t size = 256 * static_cast<uint8_t>(hello[at]) + static_cast<uint8_t>(hello[at + 1]) + 4;
+    hello[at] = static_cast<char>(size >> 8);
+    hello[at + 1] = static_cast<char>(size & 0xff);
+  };
+  size_t at = 5 + 4 + 2 + 32;                 // heads of the record and the message, version, random number
+  at += 1 + static_cast<uint8_t>(hello[at]);  // session
+  at += 2 + 256 * static_cast<uint8_t>(hello[at]) + static_cast<uint8_t>(hello[at + 1]);  // ciphers
+  at += 1 + static_cast<uint8_t>(hello[at]);                                              // compression
+  for (const size_t size : {size_t{3}, size_t{7}, at}) grow(size);
+  return hello + std::string("\0\x2a\0\0", 4);
+}
+
+TEST_F(TlsListenerTest, TakesABoundedNumberOfRecordsOfAStrangerATurn) {
+  WireCounts counts;
+  auto [end, connection] = Accepted(&counts, {0});
+  std::vector<char> scratch(AcceptedConnection::kScratchBytes);
+  Caller model(port());  // for its context
+  ASSERT_TRUE(model.ShakeHands(gateway_));
+  const auto left = [fd = connection->fd()] {
+    int bytes = 0;
+    ioctl(fd, FIONREAD, &bytes);
+    return bytes;
+  };
+  // Empty ones do not count against what OpenSSL passes over.
+  std::string said = WithEarlyData(FirstWords(SSL_get_SSL_CTX(model.ssl())));
+  for (int i = 0; i < 10'000; ++i) said.append("\x17\x03\x03\0\0", 5);
+  ASSERT_EQ(send(end, said.data(), said.size(), 0), said.size());
+  EXPECT_TRUE(connection->Read(absl::MakeSpan(scratch), {0}, {0}));
+  EXPECT_GT(left(), 9'000 * 5);
+  char answer;
+  EXPECT_EQ(recv(end, &answer, 1, 0), 1);
+  EXPECT_EQ(answer, '\x16');  // it was taken for a greeting
+  // Turn by turn, until its time is over.
+  for (int before = left() + 1; left() > 0 && left() < before;) {
+    before = left();
+    EXPECT_TRUE(connection->Read(absl::MakeSpan(scratch), {0}, {0}));
+  }
+  EXPECT_EQ(left(), 0);
+  EXPECT_FALSE(connection->Tick({11'000'000'000}));
+  close(end);
+}
+
+TEST_F(TlsListenerTest, TakesABoundedNumberOfRecordsOfACallerATurn) {
+  WireCounts counts;
+  auto [end, connection] = Accepted(&counts, {0});
+  std::vector<char> scratch(AcceptedConnection::kScratchBytes);
+  Caller model(port());  // for its context
+  ASSERT_TRUE(model.ShakeHands(gateway_));
+  std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(SSL_get_SSL_CTX(model.ssl())), SSL_free);
+  SSL_set_fd(ssl.get(), end);
+  while (SSL_connect(ssl.get()) != 1) {
+    ASSERT_TRUE(connection->Read(absl::MakeSpan(scratch), {0}, {0}) && connection->Work(nullptr, {0}));
+  }
+  while (connection->handshaking()) ASSERT_TRUE(connection->Read(absl::MakeSpan(scratch), {0}, {0}));
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(SSL_write(ssl.get(), "G", 1), 1);
+  ASSERT_TRUE(connection->Read(absl::MakeSpan(scratch), {0}, {0}));
+  EXPECT_EQ(connection->bytes_read(), 64u);  // of two recv(2) each
+  close(end);
 }
 
 TEST_F(TlsListenerTest, TakesFilesThatChangeAndKeepsTheLastGoodOnes) {
