@@ -26,11 +26,12 @@ class Asker : public AnswerSink {
 class CallGathering final : private AnswerSink {
  public:
   // Takes up `calls` of `asker`, which keeps them, and what they view, until they are answered. Those gathered before
-  // are answered first where they are of another method.
+  // are answered first where they are of another method: then `asker` is the only one.
   void Add(Asker* asker, UnaryMethod* method, size_t calls);
   // Answers them all, each as it would be alone.
   void Answer();
 
+  size_t askers() const { return askers_.size(); }
   // Those that come later are as well off with the next.
   bool enough() const { return calls_ >= kEnough; }
 

@@ -160,6 +160,8 @@ void EventLoop::Run() {
 
 void EventLoop::OnReady(AcceptedConnection* connection, uint32_t events, bool in_company, MonotonicTime now) {
   bool goes_on = true;
+  // Nobody waits for what others take, nor for the handshakes of strangers.
+  if ((events & EPOLLOUT) != 0 || connection->handshaking()) AnswerGathered(now);
   // An error is met by the read or the write.
   if ((events & EPOLLOUT) != 0) goes_on = connection->OnWritable(now);
   if (goes_on && ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 || connection->read_wants_room())) {
@@ -171,6 +173,9 @@ void EventLoop::OnReady(AcceptedConnection* connection, uint32_t events, bool in
     if (!gathers) AnswerGathered(now);
     if (goes_on) goes_on = connection->Work(gathers ? &gathering_ : nullptr, now);
     if (goes_on && connection->awaits_answers()) {
+      // It asks another method than those before it, who are answered and do not wait for its work. What it was read
+      // into stays taken, and with it that of the others.
+      if (gathering_.askers() == 1) SendAnswers(now);
       asking_.push_back(connection);
       asking_bytes_ += bytes;
       if (gathering_.enough() || asking_bytes_ > kAskingBytesMax) AnswerGathered(now);
@@ -184,13 +189,17 @@ void EventLoop::OnReady(AcceptedConnection* connection, uint32_t events, bool in
 void EventLoop::AnswerGathered(MonotonicTime now) {
   if (asking_.empty()) return;
   gathering_.Answer();
+  SendAnswers(now);
+  asking_bytes_ = 0;
+}
+
+void EventLoop::SendAnswers(MonotonicTime now) {
   for (AcceptedConnection* const connection : asking_) {
     const bool goes_on = connection->OnAnswered(now);
     fine_ |= connection->has_deadlines();
     Settle(connection, goes_on);
   }
   asking_.clear();
-  asking_bytes_ = 0;
 }
 
 int EventLoop::PatienceMs(MonotonicTime now) const {

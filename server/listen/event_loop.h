@@ -68,6 +68,8 @@ class EventLoop {
   void OnReady(AcceptedConnection* connection, uint32_t events, bool in_company, MonotonicTime now);
   // What connections of this look left to be answered together.
   void AnswerGathered(MonotonicTime now);
+  // Sends what those were answered that waited to be.
+  void SendAnswers(MonotonicTime now);
   // Makes room for one more that has not shown who it is.
   void CutOldestNewcomer();
   // Waits for what the connection wants now; or destroys it.

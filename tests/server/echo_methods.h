@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "server/listen/router.h"
 
 namespace sluice {
@@ -56,6 +57,25 @@ class EchoHandler final : public HttpHandler {
   }
   std::atomic<int> calls{0};
   int status = 200;
+};
+
+// Both wait until they are let go.
+class HeldHandler final : public HttpHandler {
+ public:
+  void Answer(const HttpRequest& request, HttpResponse* response) override {
+    entered.Notify();
+    let_go.WaitForNotification();
+  }
+  absl::Notification entered, let_go;
+};
+class HeldMethod final : public UnaryMethod {
+ public:
+  absl::Status Call(absl::string_view request, const CallContext& context, std::string* response) override {
+    let_go.WaitForNotification();
+    absl::StrAppend(response, request);
+    return absl::OkStatus();
+  }
+  absl::Notification let_go;
 };
 
 struct EchoRoutes {

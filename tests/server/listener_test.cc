@@ -137,48 +137,71 @@ TEST_F(ListenerTest, TellsTheProtocolFromAnyPieces) {
   EXPECT_THAT(other.ReadResponse(), StartsWith("HTTP/1.1 505 "));
 }
 
-// Waits until it is let go.
-class HeldHandler final : public HttpHandler {
- public:
-  void Answer(const HttpRequest& request, HttpResponse* response) override {
-    entered.Notify();
-    let_go.WaitForNotification();
+// The first call of a connection, to be answered with "hello".
+std::string CallBytes(const std::string& path) {
+  return absl::StrCat(
+      http2::FrameBytes(http2::FrameType::kHeaders, http2::kEndHeaders, 1, http2::Block(http2::GrpcFields(path))),
+      http2::FrameBytes(http2::FrameType::kData, http2::kEndStream, 1, http2::Message("hello")));
+}
+
+// Connections of HTTP/2 on each of which nothing was asked yet.
+std::vector<std::unique_ptr<Caller>> ServedCallers(const ListenAddress& address, size_t count) {
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (size_t i = 0; i < count; ++i) {
+    callers.push_back(std::make_unique<Caller>(address));
+    callers.back()->Send(absl::StrCat(http2::kPreface, http2::FrameBytes(http2::FrameType::kSettings, 0, 0, "")));
+    EXPECT_EQ(callers.back()->Read(9).size(), 9u);  // it is served
   }
-  absl::Notification entered, let_go;
-};
+  return callers;
+}
+
+bool HearsHello(Caller* caller) {
+  std::string answer;
+  while (!absl::StrContains(answer, "hello")) {
+    const std::string more = caller->Read(1);
+    if (more.empty()) return false;
+    answer += more;
+  }
+  return true;
+}
 
 TEST_F(ListenerTest, AnswersCallsOfConnectionsThatAreReadyTogetherTogether) {
   HeldHandler held;
   routes_.router.AddHttp("/held", &held);
   Start({.threads = 1});
   constexpr size_t kCallers = 5;
-  const std::string call =
-      absl::StrCat(http2::FrameBytes(http2::FrameType::kHeaders, http2::kEndHeaders, 1,
-                                     http2::Block(http2::GrpcFields("/t.T/Unary"))),
-                   http2::FrameBytes(http2::FrameType::kData, http2::kEndStream, 1, http2::Message("hello")));
-  std::vector<std::unique_ptr<Caller>> callers;
-  for (size_t i = 0; i < kCallers; ++i) {
-    callers.push_back(std::make_unique<Caller>(listener_->address()));
-    callers.back()->Send(absl::StrCat(http2::kPreface, http2::FrameBytes(http2::FrameType::kSettings, 0, 0, "")));
-    EXPECT_EQ(callers.back()->Read(9).size(), 9u);  // it is served
-  }
+  const std::vector<std::unique_ptr<Caller>> callers = ServedCallers(listener_->address(), kCallers);
   Caller holder(listener_->address());
   holder.Send("GET /held HTTP/1.1\r\nHost: h\r\n\r\n");
   held.entered.WaitForNotification();
-  for (const auto& caller : callers) caller->Send(call);
+  for (const auto& caller : callers) caller->Send(CallBytes("/t.T/Unary"));
   Caller other(listener_->address());
   other.Send(kGet);
   held.let_go.Notify();
   EXPECT_THAT(other.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
-  for (const auto& caller : callers) {
-    std::string answer;
-    while (!absl::StrContains(answer, "hello")) {
-      const std::string more = caller->Read(1);
-      ASSERT_FALSE(more.empty());
-      answer += more;
-    }
-  }
+  for (const auto& caller : callers) EXPECT_TRUE(HearsHello(caller.get()));
   EXPECT_EQ(routes_.method.most_together, kCallers);
+}
+
+TEST_F(ListenerTest, SendsTheAnswersOfOneMethodBeforeItBeginsWithTheNext) {
+  HeldHandler held;
+  HeldMethod slow;
+  routes_.router.AddHttp("/held", &held);
+  routes_.router.AddGrpc("/t.T/Slow", &slow);
+  Start({.threads = 1});
+  const std::vector<std::unique_ptr<Caller>> callers = ServedCallers(listener_->address(), 5);
+  Caller holder(listener_->address());
+  holder.Send("GET /held HTTP/1.1\r\nHost: h\r\n\r\n");
+  held.entered.WaitForNotification();
+  // Those of two methods alternate, and each of the first is alone.
+  for (size_t i = 0; i < callers.size(); ++i) {
+    callers[i]->Send(CallBytes(i == 4 ? "/t.T/Slow" : i % 2 == 0 ? "/t.T/Unary" : "/t.T/Other"));
+  }
+  held.let_go.Notify();
+  for (size_t i = 0; i < 4; ++i) EXPECT_TRUE(HearsHello(callers[i].get())) << i;
+  slow.let_go.Notify();
+  EXPECT_TRUE(HearsHello(callers[4].get()));
+  EXPECT_EQ(routes_.method.most_together, 1u);
 }
 
 TEST_F(ListenerTest, AnswersACallerThatHasShutItsSide) {

@@ -22,6 +22,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "http1_response.h"
+#include "http2_peer.h"
 #include "metrics/wire_metrics.h"
 #include "server/listen/connection.h"
 #include "server/listen/event_loop.h"
@@ -325,6 +326,45 @@ TEST_F(TlsListenerTest, OutlivesCallersThatVanishAtEveryByteOfTheirHandshake) {
     }
   }
   EXPECT_THAT(model.Ask(), StartsWith("HTTP/1.1 200 OK"));
+}
+
+TEST_F(TlsListenerTest, AnswersThoseItKnowsBeforeItShakesHandsWithAStranger) {
+  HeldHandler held;
+  routes_.router.AddHttp("/held", &held);
+  constexpr absl::string_view kPing = "pingpong";
+  Caller known(port());
+  ASSERT_TRUE(known.ShakeHands(gateway_));
+  ASSERT_TRUE(known.Send(absl::StrCat(http2::kPreface, http2::FrameBytes(http2::FrameType::kSettings, 0, 0, ""),
+                                      http2::FrameBytes(http2::FrameType::kPing, 0, 0, kPing))));
+  std::string heard;
+  while (!absl::StrContains(heard, kPing)) {
+    const std::string more = known.Read(1);
+    ASSERT_FALSE(more.empty());
+    heard += more;
+  }
+  Caller stranger(port()), holder(port());
+  ASSERT_TRUE(holder.ShakeHands(gateway_));
+  ASSERT_TRUE(holder.Send("GET /held HTTP/1.1\r\nHost: h\r\n\r\n"));
+  held.entered.WaitForNotification();
+  // Both are ready when the thread looks, in this order.
+  const auto fields = http2::Block(http2::GrpcFields("/t.T/Unary"));
+  ASSERT_TRUE(
+      known.Send(absl::StrCat(http2::FrameBytes(http2::FrameType::kHeaders, http2::kEndHeaders, 1, fields),
+                              http2::FrameBytes(http2::FrameType::kData, http2::kEndStream, 1, http2::Message("hi")))));
+  stranger.SendRaw(FirstWords(SSL_get_SSL_CTX(holder.ssl())));
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  for (const Caller* caller : {&known, &stranger}) {
+    epoll_event event = {};
+    event.events = EPOLLIN;
+    event.data.fd = caller->fd();
+    EXPECT_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, caller->fd(), &event), 0);
+  }
+  held.let_go.Notify();
+  // The kernel tells of them in the order in which something came for them.
+  epoll_event first = {};
+  EXPECT_EQ(epoll_wait(epoll, &first, 1, 20'000), 1);
+  EXPECT_EQ(first.data.fd, known.fd());
+  close(epoll);
 }
 
 TEST_F(TlsListenerTest, MakesRoomForWhoComesByCuttingTheOldestThatHasNotShownWhoItIs) {
