@@ -40,7 +40,9 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* route
   }
   auto loop = std::unique_ptr<EventLoop>(
       new EventLoop(epoll, wake, router, limits, make_session, buffers, counts, tls, newcomers_max));
-  if (absl::Status status = loop->Watch(wake, nullptr); !status.ok()) return status;
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
   return loop;
 }
 
@@ -63,22 +65,27 @@ EventLoop::~EventLoop() {
     Drain(MonotonicTime{0});
     Join();
   }
-  for (const int fd : tasks_.adopted) close(fd);
+  StopWatching();
   close(wake_);
   close(epoll_);
 }
 
 // The pointer of an event is its connection, null for the eventfd, this loop for what is watched.
 absl::Status EventLoop::Watch(int fd, std::function<void()> on_readable) {
+  watched_ = fd;
+  on_readable_ = std::move(on_readable);
   epoll_event event = {};
   event.events = EPOLLIN;
-  if (fd != wake_) {
-    event.data.ptr = this;
-    watched_ = fd;
-    on_readable_ = std::move(on_readable);
-  }
+  event.data.ptr = this;
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
   return absl::OkStatus();
+}
+
+void EventLoop::StopWatching() {
+  if (watched_ < 0) return;
+  // First: a socket that was inherited has other descriptors, and would show for as long as one is open.
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, watched_, nullptr);
+  close(std::exchange(watched_, -1));
 }
 
 void EventLoop::Start() {
@@ -94,6 +101,10 @@ void EventLoop::Wake() {
 void EventLoop::Adopt(int fd) {
   {
     absl::MutexLock lock(&mutex_);
+    if (ended_) {
+      close(fd);
+      return;
+    }
     tasks_.adopted.push_back(fd);
   }
   connections_count_.fetch_add(1, std::memory_order_relaxed);
@@ -156,6 +167,10 @@ void EventLoop::Run() {
   }
   connections_count_.fetch_sub(static_cast<int>(connections_.size()), std::memory_order_relaxed);
   connections_.clear();
+  // Nobody is left to wait for one that ended.
+  absl::MutexLock lock(&mutex_);
+  ended_ = true;
+  for (const int fd : std::exchange(tasks_.adopted, {})) close(fd);
 }
 
 void EventLoop::OnReady(AcceptedConnection* connection, uint32_t events, bool in_company, MonotonicTime now) {
@@ -232,7 +247,7 @@ void EventLoop::TakeTasks(MonotonicTime now) {
   if (tasks.drain) {
     draining_ = true;
     deadline_ = tasks.deadline;
-    if (watched_ >= 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, std::exchange(watched_, -1), nullptr);
+    StopWatching();
     for (AcceptedConnection* const connection : all) {
       if (!connection->gone) Settle(connection, connection->Drain(now));
     }

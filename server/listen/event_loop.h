@@ -35,14 +35,15 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Before Start: calls `on_readable` on the loop's thread whenever `fd`, which is borrowed, is readable.
+  // Before Start, and once: calls `on_readable` on the loop's thread whenever `fd` is readable. Owns `fd`, also where
+  // it fails, and closes it as soon as it drains.
   absl::Status Watch(int fd, std::function<void()> on_readable);
   void Start();
 
   // Any thread. Each is done on the loop's own, soon.
   void Adopt(int fd);  // serves this socket from now on, and owns it
   void NotifyWatchers();
-  // Stops to watch, drains every connection, cuts those that are left at `deadline`. The thread then ends.
+  // Closes what it watches, drains every connection, cuts those that are left at `deadline`. The thread then ends.
   void Drain(MonotonicTime deadline);
   // After Drain. Blocks until the thread has ended.
   void Join();
@@ -63,6 +64,7 @@ class EventLoop {
   void Run();
   void TakeTasks(MonotonicTime now) ABSL_LOCKS_EXCLUDED(mutex_);
   void Wake();
+  void StopWatching();
   void Serve(int fd, MonotonicTime now);
   // Moves a connection of which epoll says `events`. `in_company`: of others it says something too.
   void OnReady(AcceptedConnection* connection, uint32_t events, bool in_company, MonotonicTime now);
@@ -92,6 +94,7 @@ class EventLoop {
 
   absl::Mutex mutex_;
   Tasks tasks_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // the thread, or it will before it looks at tasks again
   std::atomic<int> connections_count_{0};
 
   // Of the loop's thread.

@@ -19,7 +19,7 @@ namespace sluice {
 struct Listener::Impl {
   Options options;
   ListenAddress address;
-  int fd = -1;
+  int fd = -1;                      // listens; until the first loop has it
   int spare = -1;                   // an open file, to have one when there are no more
   WireMetrics own_metrics;          // where nobody else is told
   std::vector<WireCounts*> counts;  // of each loop
@@ -33,12 +33,12 @@ struct Listener::Impl {
   }
 
   // Takes every caller that waits. On the thread of the first loop.
-  void Accept() {
+  void Accept(int listening) {
     while (true) {
-      const int caller = accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int caller = accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (caller < 0) {
         if (errno == ECONNABORTED || errno == EINTR) continue;
-        if (errno == EMFILE || errno == ENFILE) TurnOneAway();
+        if (errno == EMFILE || errno == ENFILE) TurnOneAway(listening);
         return;
       }
       int connections = 0;
@@ -58,9 +58,9 @@ struct Listener::Impl {
   }
 
   // The process has no file left: the caller that waits would wake the loop for ever.
-  void TurnOneAway() {
+  void TurnOneAway(int listening) {
     close(spare);
-    const int caller = accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
+    const int caller = accept4(listening, nullptr, nullptr, SOCK_CLOEXEC);
     if (caller >= 0) close(caller);
     spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
   }
@@ -86,9 +86,9 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
     impl->loops.push_back(*std::move(loop));
   }
   Impl* const raw = impl.get();
-  if (absl::Status status = impl->loops.front()->Watch(impl->fd, [raw] { raw->Accept(); }); !status.ok()) {
-    return status;
-  }
+  const int listening = std::exchange(impl->fd, -1);
+  absl::Status status = impl->loops.front()->Watch(listening, [raw, listening] { raw->Accept(listening); });
+  if (!status.ok()) return status;
   for (const auto& loop : impl->loops) loop->Start();
   return std::unique_ptr<Listener>(new Listener(std::move(impl)));
 }
@@ -103,12 +103,11 @@ void Listener::NotifyWatchers() {
 void Listener::Shutdown(absl::Duration grace) {
   if (std::exchange(impl_->down, true)) return;
   const MonotonicTime deadline = {MonotonicNow().ns + absl::ToInt64Nanoseconds(grace)};
-  // Whoever is still handed to a loop after this is closed by it.
+  // Whoever is still handed to a loop after this is closed by it; the first closes the socket.
   for (const auto& loop : impl_->loops) loop->Drain(deadline);
   // No name leads to a socket that nobody serves. In one that was inherited callers wait for whoever comes next.
   if (impl_->address.is_unix() && !impl_->options.inherited) unlink(impl_->address.path.c_str());
   for (const auto& loop : impl_->loops) loop->Join();
-  close(std::exchange(impl_->fd, -1));
 }
 
 const ListenAddress& Listener::address() const { return impl_->address; }

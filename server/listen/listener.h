@@ -51,8 +51,9 @@ class Listener {
   // Asks the methods of every watch again. Thread-safe; does not wait.
   void NotifyWatchers();
 
-  // Takes no new connections, tells the open ones to finish (GOAWAY, Connection: close), and cuts those that are left
-  // after `grace`. Blocks. Not thread-safe; again does nothing.
+  // Takes no new connections: they are refused at once, but by a socket that was inherited. Tells the open ones to
+  // finish (GOAWAY, Connection: close), and cuts those that are left after `grace`. Blocks. Not thread-safe; again does
+  // nothing.
   void Shutdown(absl::Duration grace);
 
   // Where it listens, with the real port.

@@ -286,6 +286,51 @@ TEST_F(ListenerTest, AnswersTheLastRequestWhileItDrains) {
   EXPECT_FALSE(Caller(listener_->address()).connected());
 }
 
+TEST_F(ListenerTest, RefusesWhoComesWhileItDrains) {
+  ListenAddress tcp;
+  tcp.host = "127.0.0.1";
+  for (const ListenAddress& address : {tcp, folder_.Socket("d.sock")}) {
+    Start({.address = address, .threads = 1});
+    Caller idle(listener_->address()), half(listener_->address());
+    idle.Send(kGet);
+    EXPECT_THAT(idle.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+    half.Send("POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    EXPECT_EQ(half.ReadResponse(), "HTTP/1.1 100 Continue\r\n\r\n");
+    std::thread drain([this] { listener_->Shutdown(absl::Minutes(5)); });
+    EXPECT_EQ(idle.Read(1), "");  // the thread knows
+    EXPECT_FALSE(Caller(listener_->address()).connected());
+    half.Send("ok");
+    EXPECT_THAT(half.ReadResponse(), HasSubstr("\r\nConnection: close\r\n"));
+    for (const Caller* caller : {&idle, &half}) shutdown(caller->fd(), SHUT_RDWR);
+    drain.join();
+  }
+}
+
+TEST_F(ListenerTest, ClosesWhoWaitedToBeAcceptedWhenItDrains) {
+  HeldHandler held;
+  routes_.router.AddHttp("/held", &held);
+  Start({.threads = 1});
+  Caller half(listener_->address());
+  half.Send("POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+  EXPECT_EQ(half.ReadResponse(), "HTTP/1.1 100 Continue\r\n\r\n");
+  Caller holder(listener_->address());
+  holder.Send("GET /held HTTP/1.1\r\nHost: h\r\n\r\n");
+  held.entered.WaitForNotification();
+  // Another name, by which it is reached when its own is gone: the thread was told to drain then.
+  ListenAddress other = folder_.Socket("other.sock");
+  ASSERT_EQ(link(listener_->address().path.c_str(), other.path.c_str()), 0);
+  std::thread drain([this] { listener_->Shutdown(absl::Minutes(5)); });
+  while (access(listener_->address().path.c_str(), F_OK) == 0) std::this_thread::yield();
+  Caller waits(other);
+  EXPECT_TRUE(waits.connected());
+  held.let_go.Notify();
+  EXPECT_EQ(waits.Read(1), "");
+  half.Send("ok");
+  EXPECT_THAT(half.ReadResponse(), HasSubstr("\r\nConnection: close\r\n"));
+  for (const Caller* caller : {&holder, &half}) shutdown(caller->fd(), SHUT_RDWR);
+  drain.join();
+}
+
 TEST_F(ListenerTest, CutsWhoIsLeftWhenTheGraceIsOver) {
   Caller half(listener_->address());
   half.Send("GET /echo HT");
