@@ -18,18 +18,19 @@ absl::string_view Name(WireProtocol value);  // "http2", "http1", "spoe"
 
 // What ended a connection or a stream before its time.
 enum class WireError : uint8_t {
-  kPreface,      // neither HTTP/2 nor HTTP/1.1
-  kFrame,        // a frame that must not be: its kind, size or place
-  kHeaders,      // header block, or header fields
-  kFlowControl,  // more than was granted
-  kTooLarge,     // a message over its bound
-  kTooMany,      // connections, streams or idle frames over their bound
-  kSlow,         // a peer that does not read, or does not finish what it began
-  kReset,        // the peer gave up a stream
-  kNoRoom,       // all connections together hold as much as they may
-  kTls,          // a handshake that failed: no certificate, or none that is trusted
+  kPreface,       // neither HTTP/2 nor HTTP/1.1
+  kFrame,         // a frame that must not be: its kind, size or place
+  kHeaders,       // header block, or header fields
+  kFlowControl,   // more than was granted
+  kTooLarge,      // a message over its bound
+  kTooMany,       // connections, streams or idle frames over their bound
+  kSlow,          // a peer that does not read, or does not finish what it began
+  kReset,         // the peer gave up a stream
+  kNoRoom,        // all connections together hold as much as they may
+  kTls,           // a handshake that failed: no certificate, or none that is trusted
+  kNoDescriptor,  // the process may open no more files: a caller was closed at once
 };
-inline constexpr int kWireErrorCount = 10;
+inline constexpr int kWireErrorCount = 11;
 absl::string_view Name(WireError value);
 
 // One thread counts, which owns the cache lines; any other may read. Wait-free.

@@ -18,8 +18,9 @@ absl::string_view Name(WireProtocol value) {
 }
 
 absl::string_view Name(WireError value) {
-  constexpr absl::string_view kNames[kWireErrorCount] = {"preface",  "frame", "headers", "flow_control", "too_large",
-                                                         "too_many", "slow",  "reset",   "no_room",      "tls"};
+  constexpr absl::string_view kNames[kWireErrorCount] = {"preface",   "frame",    "headers",      "flow_control",
+                                                         "too_large", "too_many", "slow",         "reset",
+                                                         "no_room",   "tls",      "no_descriptor"};
   return kNames[IndexOf(value, kWireErrorCount)];
 }
 

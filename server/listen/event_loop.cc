@@ -71,7 +71,7 @@ EventLoop::~EventLoop() {
 }
 
 // The pointer of an event is its connection, null for the eventfd, this loop for what is watched.
-absl::Status EventLoop::Watch(int fd, std::function<void()> on_readable) {
+absl::Status EventLoop::Watch(int fd, std::function<bool()> on_readable) {
   watched_ = fd;
   on_readable_ = std::move(on_readable);
   epoll_event event = {};
@@ -79,6 +79,23 @@ absl::Status EventLoop::Watch(int fd, std::function<void()> on_readable) {
   event.data.ptr = this;
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
   return absl::OkStatus();
+}
+
+// Whoever waits there would wake the thread again and again.
+void EventLoop::PauseWatching(MonotonicTime now) {
+  if (connections_.empty()) ticked_ = now;  // nobody was
+  watch_paused_ = true;
+  epoll_event none = {};
+  none.data.ptr = this;
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, watched_, &none);
+}
+
+void EventLoop::ResumeWatching() {
+  if (!std::exchange(watch_paused_, false) || watched_ < 0) return;
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.ptr = this;
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, watched_, &event);
 }
 
 void EventLoop::StopWatching() {
@@ -155,7 +172,7 @@ void EventLoop::Run() {
         TakeTasks(now);
       } else if (data == this) {
         AnswerGathered(now);
-        if (!draining_) on_readable_();
+        if (!draining_ && !on_readable_()) PauseWatching(now);
       } else {
         auto* const connection = static_cast<AcceptedConnection*>(data);
         if (!connection->gone) OnReady(connection, events[i].events, count > 1, now);
@@ -219,7 +236,7 @@ void EventLoop::SendAnswers(MonotonicTime now) {
 
 int EventLoop::PatienceMs(MonotonicTime now) const {
   absl::Duration patience = absl::InfiniteDuration();
-  if (!connections_.empty()) patience = kTick - Between(ticked_, now);
+  if (!connections_.empty() || watch_paused_) patience = kTick - Between(ticked_, now);
   if (fine_) patience = std::min(patience, Session::kFineTick - Between(fine_ticked_, now));
   if (draining_) patience = std::min(patience, Between(now, deadline_));
   if (patience == absl::InfiniteDuration()) return -1;
@@ -319,7 +336,10 @@ void EventLoop::TickAll(MonotonicTime now) {
   const bool all = Between(ticked_, now) >= kTick;
   const bool fine = fine_ && Between(fine_ticked_, now) >= Session::kFineTick;
   if (!all && !fine) return;
-  if (all) ticked_ = now;
+  if (all) {
+    ticked_ = now;
+    ResumeWatching();
+  }
   fine_ticked_ = now;
   fine_ = false;
   std::vector<AcceptedConnection*> due;

@@ -35,9 +35,10 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Before Start, and once: calls `on_readable` on the loop's thread whenever `fd` is readable. Owns `fd`, also where
-  // it fails, and closes it as soon as it drains.
-  absl::Status Watch(int fd, std::function<void()> on_readable);
+  // Before Start, and once: calls `on_readable` on the loop's thread whenever `fd` is readable; where it says that
+  // nothing can be done for now, not again before a second has passed. Owns `fd`, also where it fails, and closes it as
+  // soon as it drains.
+  absl::Status Watch(int fd, std::function<bool()> on_readable);
   void Start();
 
   // Any thread. Each is done on the loop's own, soon.
@@ -64,6 +65,8 @@ class EventLoop {
   void Run();
   void TakeTasks(MonotonicTime now) ABSL_LOCKS_EXCLUDED(mutex_);
   void Wake();
+  void PauseWatching(MonotonicTime now);
+  void ResumeWatching();
   void StopWatching();
   void Serve(int fd, MonotonicTime now);
   // Moves a connection of which epoll says `events`. `in_company`: of others it says something too.
@@ -89,7 +92,7 @@ class EventLoop {
   const TlsSource* const tls_;
   const size_t newcomers_max_;
   int watched_ = -1;
-  std::function<void()> on_readable_;
+  std::function<bool()> on_readable_;
   std::thread thread_;
 
   absl::Mutex mutex_;
@@ -112,6 +115,7 @@ class EventLoop {
   MonotonicTime ticked_;       // all of them
   MonotonicTime fine_ticked_;  // those that have deadlines
   bool fine_ = false;          // some connection has deadlines
+  bool watch_paused_ = false;  // until all are ticked
   bool draining_ = false;
   MonotonicTime deadline_;
 };

@@ -32,14 +32,16 @@ struct Listener::Impl {
     if (spare >= 0) close(spare);
   }
 
-  // Takes every caller that waits. On the thread of the first loop.
-  void Accept(int listening) {
+  // Takes every caller that waits. On the thread of the first loop. False where the process has no descriptor or memory
+  // left for one, and could not turn it away either.
+  bool Accept(int listening) {
+    if (spare < 0) spare = OpenSpare();
     while (true) {
       const int caller = accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (caller < 0) {
         if (errno == ECONNABORTED || errno == EINTR) continue;
-        if (errno == EMFILE || errno == ENFILE) TurnOneAway(listening);
-        return;
+        if (errno == EMFILE || errno == ENFILE) return TurnOneAway(listening);
+        return errno != ENOBUFS && errno != ENOMEM;
       }
       int connections = 0;
       EventLoop* least = loops.front().get();
@@ -48,7 +50,7 @@ struct Listener::Impl {
         if (loop->connections() < least->connections()) least = loop.get();
       }
       if (connections >= options.connections_max) {
-        counts.front()->OnError(options.make_session ? WireProtocol::kSpoe : WireProtocol::kHttp2, WireError::kTooMany);
+        Count(WireError::kTooMany);
         close(caller);
         continue;
       }
@@ -58,12 +60,22 @@ struct Listener::Impl {
   }
 
   // The process has no file left: the caller that waits would wake the loop for ever.
-  void TurnOneAway(int listening) {
-    close(spare);
+  bool TurnOneAway(int listening) {
+    if (spare >= 0) close(spare);
     const int caller = accept4(listening, nullptr, nullptr, SOCK_CLOEXEC);
-    if (caller >= 0) close(caller);
-    spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (caller >= 0) {
+      Count(WireError::kNoDescriptor);
+      close(caller);
+    }
+    spare = OpenSpare();
+    return caller >= 0;
   }
+
+  void Count(WireError error) {
+    counts.front()->OnError(options.make_session ? WireProtocol::kSpoe : WireProtocol::kHttp2, error);
+  }
+
+  static int OpenSpare() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 };
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options, const Router* router) {
@@ -74,7 +86,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
                                              : OpenSocket(options.rights, options.make_folder, &impl->address);
   if (!fd.ok()) return fd.status();
   impl->fd = *fd;
-  impl->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  impl->spare = Impl::OpenSpare();
   const int threads =
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   for (int i = 0; i < threads; ++i) {
@@ -87,7 +99,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   }
   Impl* const raw = impl.get();
   const int listening = std::exchange(impl->fd, -1);
-  absl::Status status = impl->loops.front()->Watch(listening, [raw, listening] { raw->Accept(listening); });
+  absl::Status status = impl->loops.front()->Watch(listening, [raw, listening] { return raw->Accept(listening); });
   if (!status.ok()) return status;
   for (const auto& loop : impl->loops) loop->Start();
   return std::unique_ptr<Listener>(new Listener(std::move(impl)));

@@ -2,12 +2,15 @@
 #include "server/listen/listener.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +25,7 @@
 #include "http2_peer.h"
 #include "metrics/wire_metrics.h"
 #include "raw_call.h"
+#include "server/listen/event_loop.h"
 #include "server/listen/grpc_listener.h"
 #include "test_node.h"
 
@@ -34,11 +38,18 @@ using ::testing::StartsWith;
 // A blocking socket.
 class Caller {
  public:
-  explicit Caller(const ListenAddress& address) {
-    fd_ = socket(address.is_unix() ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
+  // Does not connect yet.
+  explicit Caller(bool unix_socket) : fd_(socket(unix_socket ? AF_UNIX : AF_INET, SOCK_STREAM, 0)) {
     // A test that waits for what never comes fails instead.
     const timeval patience = {20, 0};
     setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  explicit Caller(const ListenAddress& address) : Caller(address.is_unix()) { Connect(address); }
+  ~Caller() { close(fd_); }
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+
+  void Connect(const ListenAddress& address) {
     if (address.is_unix()) {
       sockaddr_un name = {};
       name.sun_family = AF_UNIX;
@@ -52,9 +63,6 @@ class Caller {
       connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0;
     }
   }
-  ~Caller() { close(fd_); }
-  Caller(const Caller&) = delete;
-  Caller& operator=(const Caller&) = delete;
 
   bool connected() const { return connected_; }
   int fd() const { return fd_; }
@@ -73,7 +81,7 @@ class Caller {
   const std::function<ssize_t(char*, size_t)> receive_ = [this](char* into, size_t size) -> ssize_t {
     return recv(fd_, into, size, 0);
   };
-  int fd_ = -1;
+  const int fd_;
   bool connected_ = false;
 };
 
@@ -264,6 +272,107 @@ TEST_F(ListenerTest, TurnsAwayWhoIsOneTooMany) {
   EXPECT_EQ(third.Read(1), "");
   first.Send(kGet);
   EXPECT_THAT(first.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+}
+
+// No descriptor of this number or above is to be had, while it lives.
+class FileLimit {
+ public:
+  explicit FileLimit(int files) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit lowered = {static_cast<rlim_t>(files), before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &lowered), 0);
+  }
+  ~FileLimit() { setrlimit(RLIMIT_NOFILE, &before_); }
+  FileLimit(const FileLimit&) = delete;
+  FileLimit& operator=(const FileLimit&) = delete;
+
+ private:
+  rlimit before_;
+};
+
+double Errors(const WireMetrics& metrics, absl::string_view protocol, absl::string_view error) {
+  for (const auto& family : metrics.Collect()) {
+    if (family.name != "sluice_protocol_errors_total") continue;
+    for (const auto& metric : family.metric) {
+      if (metric.label[0].value == protocol && metric.label[1].value == error) return metric.counter.value;
+    }
+  }
+  return -1;
+}
+
+TEST_F(ListenerTest, ClosesWhoComesWhereNoDescriptorIsLeftAndCountsIt) {
+  WireMetrics metrics;
+  Start({.threads = 1, .metrics = &metrics});
+  Caller open(listener_->address());
+  open.Send(kGet);
+  EXPECT_THAT(open.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  Caller comes(/*unix_socket=*/true), comes_too(/*unix_socket=*/true);
+  {
+    const int free = dup(open.fd());  // the lowest
+    close(free);
+    const FileLimit limit(free);
+    for (Caller* caller : {&comes, &comes_too}) {
+      caller->Connect(listener_->address());
+      EXPECT_EQ(caller->Read(1), "");
+    }
+    open.Send(kGet);
+    EXPECT_THAT(open.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  }
+  EXPECT_EQ(Errors(metrics, "http2", "no_descriptor"), 2);
+  Caller later(listener_->address());
+  later.Send(kGet);
+  EXPECT_THAT(later.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  listener_.reset();  // before what it was lent
+}
+
+TEST_F(ListenerTest, LetsCallersWaitWhereTheyCannotEvenBeClosed) {
+  Start({.threads = 1});
+  Caller open(listener_->address()), waits(/*unix_socket=*/true);
+  open.Send(kGet);
+  EXPECT_THAT(open.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  {
+    const FileLimit limit(3);  // below the one that is kept for this, too
+    waits.Connect(listener_->address());
+    waits.Send(kGet);
+    for (int i = 0; i < 10; ++i) {
+      open.Send(kGet);
+      EXPECT_THAT(open.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+    }
+  }
+  EXPECT_THAT(waits.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+}
+
+TEST_F(ListenerTest, DoesNotLookAgainAndAgainForWhomNothingCanBeDone) {
+  const SessionLimits limits;
+  const SessionMaker make_session;
+  WireCounts counts;
+  auto loop = EventLoop::Create(&routes_.router, &limits, &make_session, nullptr, &counts);
+  ASSERT_TRUE(loop.ok()) << loop.status();
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  ASSERT_EQ(send(ends[0], "x", 1, 0), 1);  // never read
+  int call[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, call), 0);
+  fcntl(call[0], F_SETFL, 0);
+  std::atomic<int> looks{0};
+  absl::Notification again;
+  const auto look = [&looks, &again] {
+    if (++looks == 2) again.Notify();
+    return false;
+  };
+  ASSERT_TRUE((*loop)->Watch(ends[1], look).ok());
+  const MonotonicTime began = MonotonicNow();
+  (*loop)->Start();
+  (*loop)->Adopt(call[1]);
+  const auto receive = [&call](char* into, size_t size) -> ssize_t { return recv(call[0], into, size, 0); };
+  for (int turn = 0; turn < 100; ++turn) {
+    ASSERT_EQ(send(call[0], kGet, sizeof kGet - 1, 0), sizeof kGet - 1);
+    ASSERT_THAT(ReadHttpResponse(receive), StartsWith("HTTP/1.1 200 OK"));
+  }
+  EXPECT_LE(looks, 1 + absl::ToInt64Seconds(Between(began, MonotonicNow())));
+  again.WaitForNotification();  // it was not forgotten either
+  loop->reset();
+  for (const int end : {ends[0], call[0]}) close(end);
 }
 
 TEST_F(ListenerTest, AnswersTheLastRequestWhileItDrains) {
