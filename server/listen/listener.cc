@@ -15,6 +15,13 @@
 #include "server/listen/listening_socket.h"
 
 namespace sluice {
+namespace {
+
+// So many callers at once; the rest wait until the connections that are there had their turn. A stranger may connect as
+// fast as they are taken.
+constexpr int kAcceptedMax = 64;
+
+}  // namespace
 
 struct Listener::Impl {
   Options options;
@@ -32,11 +39,11 @@ struct Listener::Impl {
     if (spare >= 0) close(spare);
   }
 
-  // Takes every caller that waits. On the thread of the first loop. False where the process has no descriptor or memory
+  // Takes callers that wait. On the thread of the first loop. False where the process has no descriptor or memory
   // left for one, and could not turn it away either.
   bool Accept(int listening) {
     if (spare < 0) spare = OpenSpare();
-    while (true) {
+    for (int taken = 0; taken < kAcceptedMax; ++taken) {
       const int caller = accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (caller < 0) {
         if (errno == ECONNABORTED || errno == EINTR) continue;
@@ -57,6 +64,7 @@ struct Listener::Impl {
       if (!address.is_unix()) PrepareTcp(caller);
       least->Adopt(caller);
     }
+    return true;
   }
 
   // The process has no file left: the caller that waits would wake the loop for ever.

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -272,6 +273,33 @@ TEST_F(ListenerTest, TurnsAwayWhoIsOneTooMany) {
   EXPECT_EQ(third.Read(1), "");
   first.Send(kGet);
   EXPECT_THAT(first.ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+}
+
+TEST_F(ListenerTest, ServesItsConnectionsBetweenCallersHoweverManyConnect) {
+  HeldHandler held, held_too;
+  routes_.router.AddHttp("/held", &held);
+  routes_.router.AddHttp("/held_too", &held_too);
+  Start({.threads = 1, .connections_max = 2});
+  Caller holder(listener_->address()), open(listener_->address());
+  for (Caller* caller : {&holder, &open}) {
+    caller->Send(kGet);
+    EXPECT_THAT(caller->ReadResponse(), StartsWith("HTTP/1.1 200 OK"));
+  }
+  holder.Send("GET /held HTTP/1.1\r\nHost: h\r\n\r\n");
+  held.entered.WaitForNotification();
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (int i = 0; i < 200; ++i) callers.push_back(std::make_unique<Caller>(listener_->address()));
+  open.Send("GET /held_too HTTP/1.1\r\nHost: h\r\n\r\n");
+  held.let_go.Notify();
+  held_too.entered.WaitForNotification();
+  // Each that was accepted is one too many.
+  const auto turned_away = std::count_if(callers.begin(), callers.end(), [](const auto& caller) {
+    char byte;
+    return recv(caller->fd(), &byte, 1, MSG_DONTWAIT) == 0;
+  });
+  EXPECT_EQ(turned_away, 64);
+  held_too.let_go.Notify();
+  for (const auto& caller : callers) EXPECT_EQ(caller->Read(1), "");
 }
 
 // No descriptor of this number or above is to be had, while it lives.
