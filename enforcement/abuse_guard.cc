@@ -67,6 +67,8 @@ std::vector<PolicyEvent> AbuseGuard::Due(const Policy& policy, Moment now) {
   if (role_ == Role::kUnspecified) return events;
   absl::flat_hash_set<Hash128> sandboxed;
   for (const Pressing& each : pressing) {
+    // A request may name what no event can, such as a bucket with a NUL byte: its limit alone meets that.
+    if (!CanonicalSubject(each.subject).ok()) continue;
     if (IsSandboxed(policy, each.subject, now) || !sandboxed.insert(KeyOf(each.subject).hash).second) continue;
     events.push_back(Sandbox(each, now));
   }

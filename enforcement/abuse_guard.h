@@ -31,9 +31,9 @@ class AbuseGuard final : public AbuseObserver {
   // Thread-safe; a subject that finds the lock taken is passed over, and comes again within a second.
   void OnPressing(const LimitRule& limit, const Subject& subject, Moment now) override ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The events that follow from what was seen up to now: a Restrict for each subject that presses and
-  // is not sandboxed yet, an Unrestrict for each that has been calm for long enough. An event that is not applied is
-  // made again. For one thread: once a second or so.
+  // The events that follow from what was seen up to now: a Restrict for each subject that presses, can be named in an
+  // event (CanonicalSubject) and is not sandboxed yet, an Unrestrict for each that has been calm for long enough. An
+  // event that is not applied is made again. For one thread: once a second or so.
   std::vector<PolicyEvent> Due(const Policy& policy, Moment now) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

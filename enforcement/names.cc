@@ -315,6 +315,8 @@ absl::Status CheckName(absl::string_view field, absl::string_view name, size_t b
   if (absl::StrContains(name, '\0')) {
     return absl::InvalidArgumentError(absl::StrCat("subject.", field, ": want no NUL byte"));
   }
+  // What is kept travels in messages, and those carry UTF-8 alone.
+  if (!IsUtf8(name)) return absl::InvalidArgumentError(absl::StrCat("subject.", field, ": want UTF-8"));
   return absl::OkStatus();
 }
 
@@ -383,7 +385,6 @@ absl::StatusOr<Subject> CanonicalSubject(const Subject& given) {
         return absl::InvalidArgumentError("subject.path: wants one host, not \"*.\"");
       }
       subject.path = std::string(PercentDecode(given.path, &buffer));
-      // What is kept travels in messages, and those carry UTF-8 alone.
       if (!IsUtf8(subject.path)) {
         return absl::InvalidArgumentError("subject.path: want UTF-8 once it is percent-decoded");
       }

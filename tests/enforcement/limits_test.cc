@@ -332,6 +332,22 @@ TEST_F(AbuseTest, AnObjectThatTurnsHotIsAnsweredAsSuchAndNotSandboxed) {
   EXPECT_EQ(decision.http.status, 573);
 }
 
+// Names come from whoever asks; a sandbox of such a name could not be read back from the store.
+TEST_F(AbuseTest, WhatNoEventCanNameIsMetByItsLimitAlone) {
+  node_.Send(Limit("bucket", LimitScope::kBucket, {}, Dimension::kRequests, 10, 10));
+  for (const std::string& bucket : {std::string("\xff"), std::string("a\0b", 3)}) {
+    CheckInput input = Read("k");
+    input.bucket = bucket;
+    for (int i = 0; i < 100'000; ++i) Check(input);
+    EXPECT_EQ(Check(input).reason, Reason::kRateLimited);
+    EXPECT_TRUE(Look().empty());
+  }
+  CheckInput named = Read("k");
+  named.bucket = "nobody-bound";
+  for (int i = 0; i < 100'000; ++i) Check(named);
+  EXPECT_EQ(Look().size(), 1u);
+}
+
 TEST(TopTest, FindsTheHeaviestOfTheLastMinute) {
   Top top({.names = 64, .samples_per_second = 2000});
   Moment now{absl::UnixEpoch(), MonotonicTime{1'000'000'000'000}};

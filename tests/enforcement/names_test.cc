@@ -145,6 +145,9 @@ TEST(CanonicalSubject, RefusesMalformedAndOverlongNames) {
   EXPECT_FALSE(CanonicalSubject(Of("host", "a.*.cn")).ok());
   EXPECT_FALSE(CanonicalSubject(Of("bucket", std::string(257, 'b'))).ok());
   EXPECT_FALSE(CanonicalSubject(Of("bucket", std::string("a\0b", 3))).ok());
+  EXPECT_THAT(std::string(CanonicalSubject(Of("bucket", "\xff")).status().message()),
+              HasSubstr("subject.bucket: want UTF-8"));
+  EXPECT_FALSE(CanonicalSubject(Of("account", "u\xc3")).ok());
   Subject prefix = Of("bucket", "b1");
   prefix.prefix = "a/b";
   EXPECT_THAT(std::string(CanonicalSubject(prefix).status().message()), HasSubstr("end with"));
