@@ -123,8 +123,11 @@ void Http2Session::Resume(Stream* stream) {
   stream = streams_.Find(id);
   if (stream == nullptr || stream->unsent_bytes() > 0 || stream->ending || stream->grpc == nullptr) return;
   stream->part_since_ns = now_ns_;  // it could not send the rest of a message while its answers waited
-  if (stream->grpc->flow == GrpcRoute::Flow::kStream) PumpStream(stream, {});
-  if (stream->watching) TellWatcher(stream);
+  if (stream->grpc->flow == GrpcRoute::Flow::kStream) {
+    PumpStream(stream, {});
+  } else if (stream->watching) {
+    TellWatcher(stream);
+  }
 }
 
 void Http2Session::FinishGrpc(Stream* stream, absl::Status status) {

@@ -18,10 +18,10 @@ enum class Way {
   kScarce,     // all that is for all connections is taken, and what comes has waited
 };
 
-std::string Converse(absl::string_view bytes, size_t piece, size_t window, Way way) {
+std::string Converse(absl::string_view bytes, size_t piece, size_t window, uint32_t streams, Way way) {
   EchoRoutes routes;
   SessionLimits limits;
-  limits.streams_max = 8;
+  limits.streams_max = streams;
   limits.buffered_bytes_max = 1 << 20;
   limits.message_bytes_max = 1 << 16;
   MonotonicTime now{1'000'000'000};
@@ -74,13 +74,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   const absl::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   const size_t window = data[0] < 128 ? 65535 : data[0] - 128;
-  const std::string whole = sluice::Converse(bytes, size, window, sluice::Way::kPlain);
-  const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window, sluice::Way::kPlain);
-  const std::string in_company = sluice::Converse(bytes, 1 + data[0] % 513, window, sluice::Way::kInCompany);
+  // So few that they are soon refused, or more than are kept for the next ones when they are over.
+  const uint32_t streams = data[0] % 2 == 0 ? 8 : 64;
+  const std::string whole = sluice::Converse(bytes, size, window, streams, sluice::Way::kPlain);
+  const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window, streams, sluice::Way::kPlain);
+  const std::string in_company = sluice::Converse(bytes, 1 + data[0] % 513, window, streams, sluice::Way::kInCompany);
   // Where the second changed between them, so did Date: then once more is no longer what it was.
-  if ((whole != pieces || whole != in_company) && whole == sluice::Converse(bytes, size, window, sluice::Way::kPlain)) {
+  if ((whole != pieces || whole != in_company) &&
+      whole == sluice::Converse(bytes, size, window, streams, sluice::Way::kPlain)) {
     abort();
   }
-  sluice::Converse(bytes, 1 + data[0] % 13, window, sluice::Way::kScarce);
+  sluice::Converse(bytes, 1 + data[0] % 13, window, streams, sluice::Way::kScarce);
   return 0;
 }

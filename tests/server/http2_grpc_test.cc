@@ -302,6 +302,21 @@ TEST_F(Http2GrpcTest, ReadsNoFurtherWhileAnswersAreNotTaken) {
   ExpectStatus(frames, 1, absl::StatusCode::kOk);
 }
 
+TEST_F(Http2GrpcTest, EndsAStreamThatGoesOnWhenNoMoreOfThoseThatAreOverAreKept) {
+  std::string open, end, questions;
+  for (uint32_t stream = 3; stream < 83; stream += 2) {
+    open += Headers(stream, "/t.T/Unary");
+    end += Data(stream, Message("x"), true);
+  }
+  for (int i = 0; i < 200; ++i) questions += Message("size:10000");
+  peer_.Send(Headers(1, "/t.T/Stream") + Data(1, questions, true) + open);
+  peer_.Send(end);
+  peer_.Send(FrameBytes(FrameType::kWindowUpdate, 0, 0, Number(10'000'000)));
+  const std::vector<Frame> frames = peer_.Send(FrameBytes(FrameType::kWindowUpdate, 0, 1, Number(10'000'000)));
+  ExpectStatus(frames, 1, absl::StatusCode::kOk);
+  EXPECT_EQ(routes_.method.calls, 240);
+}
+
 TEST_F(Http2GrpcTest, TellsWatchersOnlyWhatHasChanged) {
   std::vector<Frame> frames = peer_.Send(Headers(1, "/t.T/Watch") + Data(1, Message("same"), true));
   EXPECT_EQ(First(frames, FrameType::kData).payload, Message("same"));
