@@ -191,7 +191,15 @@ bool AcceptedConnection::Discard(absl::Span<char> scratch) {
   return got > 0 && discarded_ <= kDiscardedMax;
 }
 
-bool AcceptedConnection::OnWritable(MonotonicTime now) { return Account(Send(now)); }
+bool AcceptedConnection::OnWritable(MonotonicTime now) {
+  bool goes_on = Send(now);
+  if (goes_on && has_more() && unsent_bytes() == 0) {
+    SetArrivedSince(now);  // what it answers has waited for the peer, not for this thread
+    session_->GoOn(now);
+    goes_on = Send(now);
+  }
+  return Account(goes_on);
+}
 
 bool AcceptedConnection::Account(bool goes_on) {
   if (!goes_on || session_ == nullptr) return goes_on;
@@ -229,7 +237,7 @@ bool AcceptedConnection::Send(MonotonicTime now) {
     out.clear();
   }
   sent_ = 0;
-  if (!peer_done_ && !session_->finished()) return true;
+  if (session_->has_more() || (!peer_done_ && !session_->finished())) return true;
   if (tls_ != nullptr) tls_->SayEnd();
   if (peer_done_) return false;
   // close() with bytes unread would reset the connection, and could take the last answer with it.
@@ -279,10 +287,10 @@ bool AcceptedConnection::Drain(MonotonicTime now) {
 
 uint32_t AcceptedConnection::wanted_events() const {
   const size_t unsent = lingering_ ? 0 : unsent_bytes();
-  const bool takes_more = !peer_done_ && !read_wants_room() &&
-                          (unsent == 0 || write_wants_bytes() || (unsent <= kUnsentBytesMax && !share_.exhausted()));
-  return ((unsent > 0 && !write_wants_bytes()) || read_wants_room() ? uint32_t{EPOLLOUT} : 0) |
-         (takes_more ? uint32_t{EPOLLIN} : 0);
+  const bool has_room = !has_more() && (unsent == 0 || (unsent <= kUnsentBytesMax && !share_.exhausted()));
+  const bool takes_more = !peer_done_ && !read_wants_room() && (has_room || write_wants_bytes());
+  const bool says_more = unsent > 0 ? !write_wants_bytes() : has_more();
+  return (says_more || read_wants_room() ? uint32_t{EPOLLOUT} : 0) | (takes_more ? uint32_t{EPOLLIN} : 0);
 }
 
 }  // namespace sluice

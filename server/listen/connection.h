@@ -77,6 +77,8 @@ class AcceptedConnection {
   bool Account(bool goes_on);
   // What is to be sent waits for what the peer sends.
   bool write_wants_bytes() const { return tls_ != nullptr && tls_->write_wants_bytes(); }
+  // More is to be said, by OnWritable, when what is unsent is sent.
+  bool has_more() const { return session_ != nullptr && !lingering_ && session_->has_more(); }
   size_t unsent_bytes() const { return session_ == nullptr ? 0 : session_->out().size() - sent_; }
   void Begin(std::unique_ptr<Session> session);
   bool Handshake();

@@ -51,7 +51,9 @@ void Http2Session::SendGrpcHeaders(Stream* stream) {
 
 bool Http2Session::SendData(Stream* stream, absl::string_view data) {
   const bool first = stream->unsent_bytes() == 0;
-  if (first) {
+  // What the socket has not taken yet is as much memory as what the windows hold back.
+  const bool slow = out_.size() + buffered_ + data.size() > limits_->buffered_bytes_max;
+  if (first && !slow) {
     // The usual case: all of it, from where it lies.
     const auto room = static_cast<uint64_t>(std::max<int64_t>(0, std::min(send_window_, stream->send_window)));
     if (data.size() <= std::min<uint64_t>(room, peer_frame_bytes_max_)) {
@@ -63,7 +65,6 @@ bool Http2Session::SendData(Stream* stream, absl::string_view data) {
       return false;
     }
   }
-  const bool slow = buffered_ + data.size() > limits_->buffered_bytes_max;
   if (slow || !MayGrow(stream->unsent, data.size())) {
     ResetStream(stream->id, stream, ErrorCode::kEnhanceYourCalm, slow ? WireError::kSlow : WireError::kNoRoom);
     return false;
@@ -123,11 +124,11 @@ void Http2Session::Resume(Stream* stream) {
   stream = streams_.Find(id);
   if (stream == nullptr || stream->unsent_bytes() > 0 || stream->ending || stream->grpc == nullptr) return;
   stream->part_since_ns = now_ns_;  // it could not send the rest of a message while its answers waited
-  if (stream->grpc->flow == GrpcRoute::Flow::kStream) {
-    PumpStream(stream, {});
-  } else if (stream->watching) {
-    TellWatcher(stream);
-  }
+  if (stream->watching) return TellWatcher(stream);
+  if (stream->grpc->flow != GrpcRoute::Flow::kStream) return;
+  // One step of a window may let go on all streams, each with a megabyte of questions.
+  if (!stream->body.empty()) return AwaitTurn(stream);
+  PumpStream(stream, {});
 }
 
 void Http2Session::FinishGrpc(Stream* stream, absl::Status status) {
@@ -176,6 +177,7 @@ void Http2Session::Close(Stream* stream) {
     if (counts_ != nullptr) counts_->OnStreamsClosed(1);
   }
   if (stream->unsent_bytes() > 0) --blocked_;
+  if (stream->awaits_turn) turns_.erase(std::find(turns_.begin(), turns_.end(), stream->id));
   buffered_ -= stream->body.size() + stream->unsent.size();
   texts_bytes_ -= stream->counted_bytes;
   streams_.Remove(stream);

@@ -13,6 +13,11 @@ namespace {
 constexpr size_t kMessagePrefixBytes = 5;  // a byte that says whether it is compressed, four of length
 // Answers of a stream that its caller does not take: above this nothing more of it is read.
 constexpr size_t kUnsentMax = size_t{64} << 10;
+// What is to be sent on a connection: above this nothing more of its streams is read, until it is sent.
+constexpr size_t kSaidMax = size_t{256} << 10;
+// Questions of a stream that are answered in one go: above this the rest waits for another turn. About a thousand
+// checks.
+constexpr size_t kTurnBytes = size_t{64} << 10;
 // An answer that is written in place: a frame of header fields, then one of DATA.
 constexpr size_t kInPlaceHeadBytes = kFrameHeaderBytes + HpackWriter::kSettledHead.size();
 constexpr size_t kInPlaceDataAt = kInPlaceHeadBytes + kFrameHeaderBytes;
@@ -144,7 +149,8 @@ bool Http2Session::Buffer(Stream* stream, absl::string_view data) {
 size_t Http2Session::held_bytes() const {
   constexpr size_t kAskedBytes = sizeof(AskedCall) + sizeof(void*);  // with the pointer to its stream
   return texts_bytes_ + streams_.bytes() + out_.capacity() + block_.capacity() + answers_.capacity() +
-         response_.body.capacity() + (asked_.capacity() + answering_.capacity()) * kAskedBytes;
+         response_.body.capacity() + turns_.capacity() * sizeof(uint32_t) +
+         (asked_.capacity() + answering_.capacity()) * kAskedBytes;
 }
 
 void Http2Session::Rest() {
@@ -152,6 +158,7 @@ void Http2Session::Rest() {
   if (block_stream_ == 0) std::string().swap(block_);
   std::string().swap(answers_);
   std::string().swap(response_.body);
+  if (turns_.empty()) std::vector<uint32_t>().swap(turns_);  // an assignment would keep the memory
   asked_ = answering_ = {};
   asked_streams_ = answering_streams_ = {};
 }
@@ -260,7 +267,8 @@ bool Http2Session::EndAnswer(size_t call, absl::Status status) {
   if (answer_in_place_) {
     const size_t size = out_.size() - answer_began_ - kInPlaceDataAt;
     const int64_t room = std::min({send_window_, stream->send_window, int64_t{peer_frame_bytes_max_}});
-    if (status.ok() && static_cast<int64_t>(size) <= room) {
+    const bool slow = out_.size() + buffered_ > limits_->buffered_bytes_max;
+    if (status.ok() && !slow && static_cast<int64_t>(size) <= room) {
       EndInPlace(stream, size);
       return true;
     }
@@ -293,18 +301,19 @@ void Http2Session::EndInPlace(Stream* stream, size_t size) {
 
 void Http2Session::PumpStream(Stream* stream, absl::string_view data) {
   const bool from_body = !stream->body.empty();
-  if (from_body) {
-    if (!Buffer(stream, data)) return;
+  if (from_body || stream->awaits_turn) {
+    if (!Buffer(stream, data) || stream->awaits_turn) return;
     data = stream->body;
   }
   absl::Status status;
   answers_.clear();
   size_t at = 0;
-  // Whether a message is left that only the peer's slowness keeps from being answered.
+  // Whether messages may be left that only the peer's slowness, or their number, keeps from being answered.
   bool paused = false;
   absl::InlinedVector<AskedCall, kAskedMax> asked;
   while (status.ok()) {
-    paused = stream->unsent_bytes() + answers_.size() > kUnsentMax;
+    paused = stream->unsent_bytes() + answers_.size() > kUnsentMax || out_.size() + answers_.size() > kSaidMax ||
+             at >= kTurnBytes;
     asked.clear();
     while (!paused && asked.size() < kAskedMax) {
       absl::string_view message;
@@ -334,11 +343,24 @@ void Http2Session::PumpStream(Stream* stream, absl::string_view data) {
   if (!status.ok()) return FinishGrpc(stream, std::move(status));
   if (paused) {
     // Else Resume goes on, when the peer has taken what is waiting.
-    if (stream->unsent_bytes() == 0) PumpStream(stream, {});
+    if (stream->unsent_bytes() == 0) AwaitTurn(stream);
     return;
   }
   if (!stream->remote_closed) return ReplenishStream(stream);
   FinishGrpc(stream, all_read ? absl::OkStatus() : absl::InternalError("the last message is not whole"));
+}
+
+void Http2Session::AwaitTurn(Stream* stream) {
+  if (!std::exchange(stream->awaits_turn, true)) turns_.push_back(stream->id);
+}
+
+void Http2Session::GoOn(MonotonicTime now) {
+  now_ns_ = now.ns;
+  Stream* const stream = streams_.Find(turns_.front());
+  turns_.erase(turns_.begin());
+  stream->awaits_turn = false;
+  stream->part_since_ns = now_ns_;  // it could not send the rest of a message while those before it waited
+  PumpStream(stream, {});
 }
 
 void Http2Session::OnWatchBody(Stream* stream) {

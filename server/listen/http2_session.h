@@ -34,6 +34,8 @@ class Http2Session final : public Session, private Asker {
   size_t Receive(absl::Span<char> bytes, MonotonicTime now) override;
   void Tick(MonotonicTime now) override;
   void OnWatchedChanged() override;
+  bool has_more() const override { return !turns_.empty() && !finished_; }
+  void GoOn(MonotonicTime now) override;
   void Drain(MonotonicTime now) override;
   bool awaits_answers() const override { return !asked_.empty(); }
   bool has_deadlines() const override { return deadlines_ > 0; }
@@ -86,8 +88,10 @@ class Http2Session final : public Session, private Asker {
   void OnHttpBody(Stream* stream, absl::string_view data, bool end_stream);
   void OnBody(Stream* stream, absl::string_view data, bool end_stream);
   void OnUnaryBody(Stream* stream, absl::string_view data, bool end_stream);
-  // Answers whatever messages of a stream are whole, while the peer takes the answers.
+  // Answers whatever messages of a stream are whole, while the peer takes the answers, and not too many at once.
   void PumpStream(Stream* stream, absl::string_view data);
+  // PumpStream goes on in a turn of GoOn.
+  void AwaitTurn(Stream* stream);
   void OnWatchBody(Stream* stream);
   // Keeps a unary call until AnswerAsked, or until it is answered with those of others; its message lies in what
   // Receive was given or in the stream's body.
@@ -184,8 +188,9 @@ class Http2Session final : public Session, private Asker {
   int deadlines_ = 0;    // streams that have one
   int64_t look_ns_ = 0;  // when Tick is to look at the streams again
   int watchers_ = 0;
-  int long_calls_ = 0;  // that are counted as streams: they go on for longer than one question
-  int blocked_ = 0;     // streams with unsent DATA
+  int long_calls_ = 0;           // that are counted as streams: they go on for longer than one question
+  int blocked_ = 0;              // streams with unsent DATA
+  std::vector<uint32_t> turns_;  // streams that await theirs, first come first
   int64_t last_received_ns_;
   int64_t last_request_ns_;
   int64_t partial_since_ns_ = 0;  // a frame or a header block is not whole since then; 0 = none is

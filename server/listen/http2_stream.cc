@@ -26,7 +26,7 @@ void Stream::Reset() {
   content_length = -1;
   received = 0;
   deadline_ns = kNoDeadline;
-  remote_closed = headers_sent = ending = ends_bare = watching = false;
+  remote_closed = headers_sent = ending = ends_bare = awaits_turn = watching = false;
   Empty(&body);
   Empty(&unsent);
   Empty(&question);

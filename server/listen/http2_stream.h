@@ -47,10 +47,11 @@ struct Stream {
   bool headers_sent = false;
   std::string unsent;  // DATA that the peer's windows do not let through yet
   size_t unsent_at = 0;
-  int64_t taken_ns = 0;     // when the peer last let some of it through, or it began to wait
-  bool ending = false;      // once `unsent` is out
-  bool ends_bare = false;   // without trailers: plain HTTP
-  absl::Status end_status;  // for the trailers
+  int64_t taken_ns = 0;      // when the peer last let some of it through, or it began to wait
+  bool ending = false;       // once `unsent` is out
+  bool ends_bare = false;    // without trailers: plain HTTP
+  bool awaits_turn = false;  // what is in `body` is answered in turns, the next of which is to come
+  absl::Status end_status;   // for the trailers
 
   // A watch: what was asked, and what was said last.
   bool watching = false;

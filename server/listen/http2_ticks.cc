@@ -20,6 +20,12 @@ void Http2Session::Tick(MonotonicTime now) {
     nuisance_since_ns_ = now.ns;
     nuisance_ = 0;
   }
+  if (has_more()) {
+    // The peer is not read from meanwhile, and shows that it is there by taking its answers.
+    last_received_ns_ = now.ns;
+    ping_sent_ns_ = 0;
+    if (partial_since_ns_ != 0) partial_since_ns_ = now.ns;
+  }
   if (partial_since_ns_ != 0 && since(partial_since_ns_) > limits_->request_max) {
     return Fail(ErrorCode::kProtocolError, "a frame that did not come to its end", WireError::kSlow);
   }
@@ -66,7 +72,8 @@ bool Http2Session::IsOverdue(const Stream& stream, MonotonicTime now) const {
   // Half a request, or the last of an answer that nobody takes.
   if (unary || unasked || stream.ending) return over(stream.opened_ns);
   // Of a call that goes on: answers of which none is taken, or half a message.
-  return stream.unsent_bytes() > 0 ? over(stream.taken_ns) : !stream.body.empty() && over(stream.part_since_ns);
+  if (stream.unsent_bytes() > 0) return over(stream.taken_ns);
+  return !stream.body.empty() && !stream.awaits_turn && over(stream.part_since_ns);
 }
 
 }  // namespace sluice::http2

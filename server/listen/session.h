@@ -66,6 +66,13 @@ class Session {
   // What watchers wait for may have changed.
   virtual void OnWatchedChanged() {}
 
+  // Questions are kept that are answered when what is in `out` has been sent, in turns. Until then more need not come.
+  virtual bool has_more() const { return false; }
+  // Answers some of them: in time and memory about what a read costs.
+  // REQUIRES: has_more(), and all of `out` is sent.
+  // Source: docs/decisions/2026-11-27-kept-questions-in-turns.md
+  virtual void GoOn(MonotonicTime now) {}
+
   // Finishes what is under way, takes nothing new, then ends.
   virtual void Drain(MonotonicTime now) = 0;
 

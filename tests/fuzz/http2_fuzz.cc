@@ -18,7 +18,8 @@ enum class Way {
   kScarce,     // all that is for all connections is taken, and what comes has waited
 };
 
-std::string Converse(absl::string_view bytes, size_t piece, size_t window, uint32_t streams, Way way) {
+// `*in_turns`: it came to questions that are answered when what was said before is taken.
+std::string Converse(absl::string_view bytes, size_t piece, size_t window, uint32_t streams, Way way, bool* in_turns) {
   EchoRoutes routes;
   SessionLimits limits;
   limits.streams_max = streams;
@@ -36,10 +37,17 @@ std::string Converse(absl::string_view bytes, size_t piece, size_t window, uint3
   std::string unread(http2::kPreface.data(), http2::kPreface.size());
   http2::AppendFrameHeader(6, http2::FrameType::kSettings, 0, 0, &unread);
   http2::AppendSetting(http2::SettingId::kInitialWindowSize, static_cast<uint32_t>(window), &unread);
+  std::string said;
   for (size_t at = 0; !session.finished();) {
     if (scarce) session.OnWaited(absl::Milliseconds(400), now);
     const size_t taken = session.Receive(absl::MakeSpan(unread), now);
     gathering.Answer();
+    while (session.has_more() && !scarce) {  // else it is never taken
+      *in_turns = true;
+      said += session.out();
+      session.out().clear();
+      session.GoOn(now);
+    }
     unread.erase(0, taken);
     share.Hold(session.held_bytes());
     if (scarce) session.Rest();
@@ -49,7 +57,7 @@ std::string Converse(absl::string_view bytes, size_t piece, size_t window, uint3
     unread.append(more.data(), more.size());
     at += more.size();
   }
-  std::string out = session.out();
+  const std::string out = said + session.out();
   // What time does comes after: it must not break either.
   session.OnWatchedChanged();
   now.ns += 2'000'000'000;
@@ -58,7 +66,7 @@ std::string Converse(absl::string_view bytes, size_t piece, size_t window, uint3
   now.ns += 100'000'000'000;
   session.Tick(now);
   size_t at = 0;
-  const std::string& all = session.out();
+  const std::string all = said + session.out();
   while (all.size() - at >= http2::kFrameHeaderBytes) {
     at += http2::kFrameHeaderBytes + http2::ReadFrameHeader(all.data() + at).length;
     if (at > all.size()) abort();
@@ -76,14 +84,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t window = data[0] < 128 ? 65535 : data[0] - 128;
   // So few that they are soon refused, or more than are kept for the next ones when they are over.
   const uint32_t streams = data[0] % 2 == 0 ? 8 : 64;
-  const std::string whole = sluice::Converse(bytes, size, window, streams, sluice::Way::kPlain);
-  const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window, streams, sluice::Way::kPlain);
-  const std::string in_company = sluice::Converse(bytes, 1 + data[0] % 513, window, streams, sluice::Way::kInCompany);
-  // Where the second changed between them, so did Date: then once more is no longer what it was.
-  if ((whole != pieces || whole != in_company) &&
-      whole == sluice::Converse(bytes, size, window, streams, sluice::Way::kPlain)) {
+  bool in_turns = false;
+  const std::string whole = sluice::Converse(bytes, size, window, streams, sluice::Way::kPlain, &in_turns);
+  const std::string pieces = sluice::Converse(bytes, 1 + data[0] % 13, window, streams, sluice::Way::kPlain, &in_turns);
+  const std::string in_company =
+      sluice::Converse(bytes, 1 + data[0] % 513, window, streams, sluice::Way::kInCompany, &in_turns);
+  // In turns, what goes out is in the order in which it is taken. Where the second changed between them, so did Date:
+  // then once more is no longer what it was.
+  if (!in_turns && (whole != pieces || whole != in_company) &&
+      whole == sluice::Converse(bytes, size, window, streams, sluice::Way::kPlain, &in_turns)) {
     abort();
   }
-  sluice::Converse(bytes, 1 + data[0] % 13, window, streams, sluice::Way::kScarce);
+  sluice::Converse(bytes, 1 + data[0] % 13, window, streams, sluice::Way::kScarce, &in_turns);
   return 0;
 }

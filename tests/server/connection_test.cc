@@ -1,6 +1,7 @@
 // A connection on one end of a pair of sockets, driven by hand: what is sent when.
 #include "server/listen/connection.h"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@ namespace {
 
 constexpr MonotonicTime kNow{1'000'000'000'000};
 
-// Takes units of `unit` bytes and answers each with as many in upper case.
+// Takes units of `unit` bytes and answers each with as many in upper case, or keeps so many for turns.
 class Units final : public Session {
  public:
   explicit Units(size_t unit) : unit_(unit) {}
@@ -28,10 +29,20 @@ class Units final : public Session {
     before_();
     size_t at = 0;
     for (; bytes.size() - at >= unit_; at += unit_) {
+      if (kept_ < keeps_) {
+        ++kept_;
+        continue;
+      }
       out_.append(unit_, static_cast<char>(bytes[at] - 'a' + 'A'));
       if (++answered_ == last_) finished_ = true;
     }
     return at;
+  }
+  bool has_more() const override { return went_on_ < kept_; }
+  void GoOn(MonotonicTime now) override {
+    EXPECT_EQ(out_, "");
+    ++went_on_;
+    out_.append(unit_, 'T');
   }
   void Tick(MonotonicTime now) override {}
   void Drain(MonotonicTime now) override {}
@@ -41,12 +52,17 @@ class Units final : public Session {
   // Ends with the answer to unit number `last`.
   void EndAfter(int last) { last_ = last; }
   int answered() const { return answered_; }
+  void Keep(int units) { keeps_ = units; }
+  int went_on() const { return went_on_; }
 
  private:
   const size_t unit_;
   std::function<void()> before_ = [] {};
   int answered_ = 0;
   int last_ = -1;
+  int keeps_ = 0;
+  int kept_ = 0;
+  int went_on_ = 0;
 };
 
 class ConnectionTest : public testing::Test {
@@ -164,6 +180,52 @@ TEST_F(ConnectionTest, WorksOnNothingBehindTheEnd) {
   EXPECT_LE(session_->answered(), 100);
   char byte;
   EXPECT_EQ(recv(peer_, &byte, 1, 0), 0);  // the end was told
+}
+
+TEST_F(ConnectionTest, WorksOnWhatIsKeptInTurnsWhenAllIsSent) {
+  Begin(10'000);
+  session_->Keep(3);
+  Ask(std::string(50'000, 'x'));
+  EXPECT_TRUE(OnReadable());
+  EXPECT_EQ(session_->went_on(), 0);
+  EXPECT_EQ(Read(), std::string(20'000, 'X'));
+  for (int turn = 1; turn <= 3; ++turn) {
+    EXPECT_EQ(connection_->wanted_events(), uint32_t{EPOLLOUT}) << "what comes meanwhile can wait";
+    EXPECT_TRUE(connection_->OnWritable(kNow));
+    EXPECT_EQ(session_->went_on(), turn);
+    EXPECT_EQ(Read(), std::string(10'000, 'T'));
+  }
+  EXPECT_EQ(connection_->wanted_events(), uint32_t{EPOLLIN});
+}
+
+TEST_F(ConnectionTest, WorksOnNothingThatIsKeptForAPeerThatTakesNothing) {
+  Begin(10'000);
+  const int small = 1;
+  ASSERT_EQ(setsockopt(connection_->fd(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+  session_->Keep(5);
+  Ask(std::string(100'000, 'x'));
+  EXPECT_TRUE(OnReadable());
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(connection_->OnWritable(kNow));
+  EXPECT_EQ(session_->went_on(), 0);
+  std::string read = Read();
+  for (int i = 0; i < 1000 && read.size() < 100'000; ++i) {
+    EXPECT_TRUE(connection_->OnWritable(kNow));
+    read += Read();
+  }
+  EXPECT_EQ(read, std::string(50'000, 'X') + std::string(50'000, 'T'));
+}
+
+TEST_F(ConnectionTest, GivesWhatIsKeptToAPeerThatHasShutItsSide) {
+  Begin(10'000);
+  session_->Keep(3);
+  Ask(std::string(50'000, 'x'));
+  ASSERT_EQ(shutdown(peer_, SHUT_WR), 0);
+  EXPECT_TRUE(OnReadable());
+  EXPECT_TRUE(connection_->Read(absl::MakeSpan(scratch_), kNow, kNow));  // the end
+  EXPECT_TRUE(connection_->OnWritable(kNow));
+  EXPECT_TRUE(connection_->OnWritable(kNow));
+  EXPECT_FALSE(connection_->OnWritable(kNow));
+  EXPECT_EQ(Read(), std::string(20'000, 'X') + std::string(30'000, 'T'));
 }
 
 TEST_F(ConnectionTest, EndsForAPeerThatIsGone) {

@@ -1,4 +1,6 @@
 // gRPC on an Http2Session: statuses, deadlines, streams, watches, draining, and callers that mean no good.
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -503,6 +505,158 @@ TEST(Http2BufferTest, BoundsWhatAConnectionHolds) {
   std::vector<Frame> frames;
   for (uint32_t stream = 1; stream < 41; stream += 2) frames = peer.Send(peer.Call(stream, "/t.T/Unary", "size:10000"));
   EXPECT_EQ(First(frames, FrameType::kRstStream).code(), ErrorCode::kEnhanceYourCalm);
+}
+
+// Questions of streams whose answers wait for windows, until one step lets all of them go.
+class Http2TurnsTest : public testing::Test {
+ protected:
+  // A peer that has no window yet, and takes frames of any size.
+  Http2Peer& Begin(SessionLimits limits = {}) {
+    peer_ = std::make_unique<Http2Peer>(&routes_.router, limits);
+    peer_->Greet(Setting(4, 0) + Setting(5, 0xffffff));
+    peer_->Send(FrameBytes(FrameType::kWindowUpdate, 0, 0, Number(1 << 30)));
+    return *peer_;
+  }
+  ~Http2TurnsTest() override { EXPECT_TRUE(peer_->whole()); }
+  // `questions` in frames that may be sent, the last of which ends the stream.
+  static std::string Stream(uint32_t id, const std::string& questions, bool end = true) {
+    std::string bytes = FrameBytes(FrameType::kHeaders, kEndHeaders, id, Block(GrpcFields("/t.T/Stream")));
+    for (size_t at = 0; at < questions.size(); at += 16'000) {
+      const bool last = at + 16'000 >= questions.size();
+      bytes += FrameBytes(FrameType::kData, last && end ? kEndStream : 0, id, questions.substr(at, 16'000));
+    }
+    return bytes;
+  }
+  static std::string Repeated(const std::string& text, int times) {
+    std::string all;
+    for (int i = 0; i < times; ++i) all += text;
+    return all;
+  }
+  static std::string OpenWindows() { return FrameBytes(FrameType::kSettings, 0, 0, Setting(4, 0x7fffffff)); }
+  static size_t DataBytes(const std::vector<Frame>& frames, uint32_t stream) {
+    size_t bytes = 0;
+    for (const Frame& frame : frames) {
+      if (frame.type() == FrameType::kData && frame.header.stream == stream) bytes += frame.payload.size();
+    }
+    return bytes;
+  }
+
+  EchoRoutes routes_;
+  std::unique_ptr<Http2Peer> peer_;
+};
+
+TEST_F(Http2TurnsTest, AStepOfAWindowMakesNoConnectionHoldMoreThanItMay) {
+  SessionLimits limits;
+  limits.buffered_bytes_max = 1'000'000;
+  Http2Peer& peer = Begin(limits);
+  peer.Send(Stream(1, Repeated(Message("size:10000"), 3000)));
+  const std::vector<Frame> frames = peer.Send(FrameBytes(FrameType::kWindowUpdate, 0, 1, Number(1 << 30)));
+  EXPECT_LT(peer.most_said(), 1'000'000u);
+  EXPECT_EQ(DataBytes(frames, 1), 3000u * 10'005);
+  EXPECT_EQ(First(frames, FrameType::kRstStream).header.type, 0xff);
+  EXPECT_EQ(frames.back().field("grpc-status"), "0");
+  EXPECT_EQ(routes_.method.calls, 3000);
+}
+
+TEST_F(Http2TurnsTest, AStepOfAWindowAnswersNothingBeforeWhatWasSaidIsTaken) {
+  Http2Peer& peer = Begin();
+  std::string all;
+  for (uint32_t id = 1; id < 9; id += 2) all += Stream(id, Repeated(Message("size:10000"), 3000));
+  peer.Send(all);
+  const int before = routes_.method.calls;
+  peer.SendOnly(OpenWindows());
+  EXPECT_EQ(routes_.method.calls, before);
+  EXPECT_TRUE(peer.session().has_more());
+  peer.GoOn();
+  EXPECT_LE(routes_.method.calls, before + 32);
+  EXPECT_LT(peer.most_said(), size_t{1} << 20);
+}
+
+TEST_F(Http2TurnsTest, EachTurnAnswersSomeOfTheStreamThatHasWaitedLongest) {
+  Http2Peer& peer = Begin();
+  const std::string question = Message(std::string(60, 'q'));
+  constexpr int kEach = 8000;  // half a megabyte
+  std::string all;
+  for (uint32_t id = 1; id < 21; id += 2) all += Stream(id, Repeated(question, kEach));
+  peer.Send(all);
+  std::vector<Frame> frames = peer.SendOnly(OpenWindows());
+  for (int turn = 0; peer.session().has_more(); ++turn) {
+    const int before = routes_.method.calls;
+    const std::vector<Frame> more = peer.GoOn();
+    ASSERT_LE(routes_.method.calls, before + 1100) << "no more than of a read";
+    if (turn < 10) {
+      EXPECT_GT(DataBytes(more, static_cast<uint32_t>(2 * turn + 1)), 0u) << turn;
+    }
+    frames.insert(frames.end(), more.begin(), more.end());
+  }
+  for (uint32_t id = 1; id < 21; id += 2) {
+    EXPECT_EQ(DataBytes(frames, id), kEach * question.size());
+    const auto ends = [&](const Frame& frame) { return frame.header.stream == id && frame.ends_stream(); };
+    const auto end = std::find_if(frames.begin(), frames.end(), ends);
+    ASSERT_NE(end, frames.end()) << id;
+    EXPECT_EQ(end->field("grpc-status"), "0");
+  }
+  EXPECT_EQ(routes_.method.calls, 10 * kEach);
+}
+
+TEST_F(Http2TurnsTest, WhatComesMeanwhileIsAnsweredBehindIt) {
+  Http2Peer& peer = Begin();
+  std::string questions, answers;
+  for (int i = 0; i < 20'000; ++i) {
+    questions += Message(absl::StrCat("question ", i));
+    answers += Message(absl::StrCat("question ", i));
+  }
+  peer.Send(Stream(1, questions, /*end=*/false));
+  std::vector<Frame> frames = peer.SendOnly(OpenWindows());
+  for (Frame& frame : peer.SendOnly(FrameBytes(FrameType::kData, 0, 1, Message("be")))) frames.push_back(frame);
+  for (Frame& frame : peer.Send(FrameBytes(FrameType::kData, kEndStream, 1, Message("hind")))) frames.push_back(frame);
+  std::string received;
+  for (const Frame& frame : frames) {
+    if (frame.type() == FrameType::kData) received += frame.payload;
+  }
+  EXPECT_TRUE(received == answers + Message("be") + Message("hind")) << received.size();
+  EXPECT_EQ(frames.back().field("grpc-status"), "0");
+}
+
+TEST_F(Http2TurnsTest, ASlowReaderIsNotCutWhileItsTurnsCome) {
+  Http2Peer& peer = Begin();
+  // A message more, and a frame, are not whole: neither is read on meanwhile.
+  peer.Send(Stream(1, Repeated(Message("size:10000"), 100) + Message("x").substr(0, 3), /*end=*/false));
+  peer.SendOnly(OpenWindows() + FrameBytes(FrameType::kData, 0, 1, Message("x").substr(3)).substr(0, 10));
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(peer.session().has_more());
+    EXPECT_TRUE(peer.Advance(absl::Seconds(50)).empty());
+    peer.GoOn();
+  }
+  std::vector<Frame> frames = peer.Send(FrameBytes(FrameType::kData, 0, 1, Message("x").substr(3)).substr(10));
+  EXPECT_TRUE(absl::EndsWith(frames.back().payload, Message("x")));
+}
+
+TEST_F(Http2TurnsTest, AStreamThatEndsHasNoTurn) {
+  Http2Peer& peer = Begin();
+  peer.Send(Stream(1, Repeated(Message("size:10000"), 100)) + Stream(3, Repeated(Message("size:10000"), 100)));
+  peer.SendOnly(OpenWindows());
+  peer.SendOnly(FrameBytes(FrameType::kRstStream, 0, 1, Number(8)));
+  EXPECT_EQ(DataBytes(peer.Send(""), 3), 100 * 10'005 - 160'080u);
+  peer.SendOnly(Stream(5, Repeated(Message("size:10000"), 100)));
+  EXPECT_TRUE(peer.session().has_more());
+  peer.SendOnly(FrameBytes(FrameType::kRstStream, 0, 5, Number(8)));
+  EXPECT_FALSE(peer.session().has_more());
+}
+
+TEST_F(Http2TurnsTest, UnaryAnswersThatAreNotTakenHaveTheSameBound) {
+  SessionLimits limits;
+  limits.buffered_bytes_max = 1'000'000;
+  Http2Peer& peer = Begin(limits);
+  peer.Send(OpenWindows());
+  peer.Send(peer.Call(1, "/t.T/Unary", "x"));  // from here on answers are written in place
+  std::string calls;
+  for (uint32_t id = 3; id < 403; id += 2) calls += peer.Call(id, "/t.T/Unary", "size:10000");
+  const std::vector<Frame> frames = peer.Send(calls);
+  EXPECT_LT(peer.most_said(), 1'010'000u);
+  EXPECT_GT(peer.most_said(), 980'000u);
+  EXPECT_EQ(First(frames, FrameType::kRstStream).code(), ErrorCode::kEnhanceYourCalm);
+  EXPECT_FALSE(peer.session().finished());
 }
 
 // The number of streams that frames say a peer may have; 0 = none does.

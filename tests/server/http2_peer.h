@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -92,11 +93,23 @@ class Http2Peer {
     return Send(absl::StrCat(kPreface, FrameBytes(FrameType::kSettings, 0, 0, settings)));
   }
 
-  // What came back since the last time.
+  // What came back since the last time, to a peer that takes all of it.
   std::vector<Frame> Send(absl::string_view bytes) {
+    std::vector<Frame> all = SendOnly(bytes);
+    while (session_.has_more()) {
+      for (Frame& frame : GoOn()) all.push_back(std::move(frame));
+    }
+    return all;
+  }
+  // Without what follows when that is taken.
+  std::vector<Frame> SendOnly(absl::string_view bytes) {
     unread_.append(bytes.data(), bytes.size());
     const size_t taken = session_.Receive(absl::MakeSpan(unread_), now_);
     unread_.erase(0, taken);
+    return Take();
+  }
+  std::vector<Frame> GoOn() {
+    session_.GoOn(now_);
     return Take();
   }
   // A byte at a time: what a frame means does not depend on how it arrives.
@@ -110,6 +123,7 @@ class Http2Peer {
   std::vector<Frame> Take() {
     std::string out;
     std::swap(out, session_.out());
+    most_said_ = std::max(most_said_, out.size());
     std::vector<Frame> frames;
     size_t at = 0;
     while (out.size() - at >= kFrameHeaderBytes) {
@@ -137,7 +151,8 @@ class Http2Peer {
 
   Http2Session& session() { return session_; }
   MonotonicTime now() const { return now_; }
-  bool whole() const { return whole_; }  // nothing but whole frames, and HPACK that can be read, came back
+  size_t most_said() const { return most_said_; }  // at once, in bytes
+  bool whole() const { return whole_; }            // nothing but whole frames, and HPACK that can be read, came back
 
  private:
   void Inflate(Frame* frame) {
@@ -167,6 +182,7 @@ class Http2Peer {
   Http2Session session_;
   std::string unread_;
   nghttp2_hd_inflater* inflater_ = nullptr;
+  size_t most_said_ = 0;
   bool whole_ = true;
 };
 
