@@ -22,6 +22,12 @@ constexpr size_t kTurnBytes = size_t{64} << 10;
 constexpr size_t kInPlaceHeadBytes = kFrameHeaderBytes + HpackWriter::kSettledHead.size();
 constexpr size_t kInPlaceDataAt = kInPlaceHeadBytes + kFrameHeaderBytes;
 
+// A text or vector and its memory, which an assignment would keep.
+template <typename T>
+void GiveBack(T* each) {
+  T().swap(*each);
+}
+
 // The prefix of the message that was appended to `*out` behind room for it.
 void WritePrefix(size_t began, std::string* out) {
   WriteUint32(static_cast<uint32_t>(out->size() - began - kMessagePrefixBytes), &(*out)[began + 1]);
@@ -148,19 +154,23 @@ bool Http2Session::Buffer(Stream* stream, absl::string_view data) {
 
 size_t Http2Session::held_bytes() const {
   constexpr size_t kAskedBytes = sizeof(AskedCall) + sizeof(void*);  // with the pointer to its stream
-  return texts_bytes_ + streams_.bytes() + out_.capacity() + block_.capacity() + answers_.capacity() +
-         response_.body.capacity() + turns_.capacity() * sizeof(uint32_t) +
-         (asked_.capacity() + answering_.capacity()) * kAskedBytes;
+  return texts_bytes_ + streams_.bytes() + header_reader_.held_bytes() + out_.capacity() + block_.capacity() +
+         answers_.capacity() + response_.body.capacity() + turns_.capacity() * sizeof(uint32_t) +
+         headers_.capacity() * sizeof(HttpHeader) + (asked_.capacity() + answering_.capacity()) * kAskedBytes;
 }
 
 void Http2Session::Rest() {
   streams_.DropSpares();
-  if (block_stream_ == 0) std::string().swap(block_);
-  std::string().swap(answers_);
-  std::string().swap(response_.body);
-  if (turns_.empty()) std::vector<uint32_t>().swap(turns_);  // an assignment would keep the memory
-  asked_ = answering_ = {};
-  asked_streams_ = answering_streams_ = {};
+  header_reader_.Rest();
+  if (block_stream_ == 0) GiveBack(&block_);
+  GiveBack(&answers_);
+  GiveBack(&response_.body);
+  GiveBack(&headers_);
+  if (turns_.empty()) GiveBack(&turns_);
+  GiveBack(&asked_);
+  GiveBack(&answering_);
+  GiveBack(&asked_streams_);
+  GiveBack(&answering_streams_);
 }
 
 void Http2Session::Recount(Stream* stream) {

@@ -2,6 +2,8 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <utility>
+
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/strip.h"
@@ -116,7 +118,14 @@ const RequestHead* HeaderReader::Read(absl::string_view block) {
   }
   nghttp2_hd_inflate_end_headers(inflater_);
   if (IsOfShortIndexes(block)) repeated_.assign(block.data(), block.size());
+  held_bytes_ = head_.bytes() + repeated_.capacity();
   return &head_;
+}
+
+void HeaderReader::Rest() {
+  std::string().swap(repeated_);
+  std::exchange(head_, RequestHead());  // an assignment alone would keep the memory
+  held_bytes_ = 0;
 }
 
 void HeaderReader::OnField(absl::string_view name, absl::string_view value) {

@@ -55,7 +55,8 @@ struct RequestHead {
   void Clear();
   // Of memory, its own included.
   size_t bytes() const {
-    return sizeof *this + method.capacity() + path.capacity() + authority.capacity() + fields.bytes();
+    return sizeof *this + method.capacity() + path.capacity() + authority.capacity() + fields.bytes() +
+           grpc_timeout.capacity() + trace_parent.capacity();
   }
 };
 
@@ -73,6 +74,11 @@ class HeaderReader {
   // Changes whenever Read has read anew: what was derived from a head of the same generation still holds.
   uint64_t generation() const { return generation_; }
 
+  // Memory that is kept for the next blocks, or because the last may be repeated; without HPACK's table.
+  size_t held_bytes() const { return held_bytes_; }
+  // Gives it back. What Read returned is gone, and what is repeated is read anew.
+  void Rest();
+
  private:
   void OnField(absl::string_view name, absl::string_view value);
   void OnPseudo(absl::string_view name, absl::string_view value);
@@ -85,6 +91,7 @@ class HeaderReader {
   bool regular_seen_ = false;
   std::string repeated_;  // the last block, where it may be repeated; else empty
   uint64_t generation_ = 0;
+  size_t held_bytes_ = 0;  // counted where it changes: it is asked for after every read of a socket
 };
 
 }  // namespace sluice::http2

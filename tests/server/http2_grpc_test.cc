@@ -70,6 +70,7 @@ TEST_F(Http2GrpcTest, ReadsARepeatedBlockOfReferencesOnce) {
         peer_.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, stream, each) + Data(stream, Message("x"), true));
     EXPECT_EQ(First(frames, FrameType::kData, stream).payload, Message("x"));
     stream += 2;
+    if (stream == 7) peer_.session().Rest();  // what is repeated then is read once more
   }
   // Another field in the table moves the rest: the same bytes mean something else now.
   const std::string moved = "\x40\x05:path\x0b/t.T/Absent";
@@ -833,6 +834,41 @@ TEST_F(Http2BudgetTest, HoldsNothingForThoseThatAreOver) {
   EXPECT_LE(other_.session().held_bytes(), BufferShare::kOwnBytes + 300'000);
   other_.session().Rest();
   EXPECT_LE(other_.session().held_bytes(), 1000u);
+}
+
+TEST_F(Http2BudgetTest, CountsTheMemoryOfHeadersAndGivesItBack) {
+  const size_t before = other_.session().held_bytes();
+  const std::string giant(15'000, 'g');
+  uint32_t stream = 1;
+  const auto ask = [&](const Fields& fields) {
+    const std::string block = Block(fields);
+    ASSERT_LT(block.size(), 16'384u);
+    other_.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, stream, block) +
+                FrameBytes(FrameType::kData, kEndStream, stream, Message("x")));
+    stream += 2;
+  };
+  // Each text of a head in its turn.
+  for (const char* name : {":method", ":path", ":authority", "grpc-timeout", "x-other"}) {
+    Fields fields = {{":scheme", "http"}, {name, absl::StrCat("/", giant)}};
+    ask(fields);
+  }
+  EXPECT_GE(other_.session().held_bytes(), before + 5 * giant.size());
+  EXPECT_LE(other_.session().held_bytes(), BufferShare::kOwnBytes);
+  // A block of nothing but references is kept whole, in case it comes again.
+  other_.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, stream, std::string(16'000, '\x82')));
+  EXPECT_GE(other_.session().held_bytes(), before + 5 * giant.size() + 16'000);
+  other_.session().Rest();
+  EXPECT_LE(other_.session().held_bytes(), 1000u);
+}
+
+TEST_F(Http2BudgetTest, KeepsNoMemoryForWhatComesTogetherWhileNothingComes) {
+  std::string calls;
+  for (uint32_t stream = 1; stream < 33; stream += 2) calls += other_.Call(stream, "/t.T/Unary", "x");
+  Fields get = {{":method", "GET"}, {":scheme", "http"}, {":path", "/echo"}, {":authority", "h"}};
+  for (int i = 0; i < 100; ++i) get.emplace_back(absl::StrCat("x-", i), "v");
+  other_.Send(calls + FrameBytes(FrameType::kHeaders, kEndHeaders | kEndStream, 33, Block(get)));
+  other_.session().Rest();
+  EXPECT_LE(other_.session().held_bytes(), 200u);
 }
 
 TEST(GrpcStatusTest, ReadsTimeouts) {
