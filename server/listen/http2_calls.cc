@@ -18,6 +18,9 @@ constexpr size_t kSaidMax = size_t{256} << 10;
 // Questions of a stream that are answered in one go: above this the rest waits for another turn. About a thousand
 // checks.
 constexpr size_t kTurnBytes = size_t{64} << 10;
+// A watch keeps what it was asked for as long as its connection lives, and nothing cuts it. A service has a name of
+// some twenty bytes.
+constexpr size_t kWatchQuestionMax = 1024;
 // An answer that is written in place: a frame of header fields, then one of DATA.
 constexpr size_t kInPlaceHeadBytes = kFrameHeaderBytes + HpackWriter::kSettledHead.size();
 constexpr size_t kInPlaceDataAt = kInPlaceHeadBytes + kFrameHeaderBytes;
@@ -381,6 +384,11 @@ void Http2Session::OnWatchBody(Stream* stream) {
   if (taken == 0) {
     if (stream->remote_closed) FinishGrpc(stream, absl::InternalError("wanted one message"));
     return;
+  }
+  if (message.size() > kWatchQuestionMax) {
+    Count(WireError::kTooLarge);
+    return FinishGrpc(stream, absl::ResourceExhaustedError(absl::StrCat("message: at most ", kWatchQuestionMax,
+                                                                        " bytes of a watch, got ", message.size())));
   }
   stream->question.assign(message.data(), message.size());
   DropBody(stream);

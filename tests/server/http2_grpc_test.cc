@@ -329,6 +329,15 @@ TEST_F(Http2GrpcTest, TellsWatchersOnlyWhatHasChanged) {
   EXPECT_EQ(routes_.method.calls, 2);
 }
 
+TEST_F(Http2GrpcTest, RefusesAWatchThatWouldKeepALargeMessage) {
+  EXPECT_TRUE(
+      Has(peer_.Send(Headers(1, "/t.T/Watch") + Data(1, Message(std::string(1024, 'n')))), FrameType::kData, 1));
+  const std::vector<Frame> frames = peer_.Send(Headers(3, "/t.T/Watch") + Data(3, Message(std::string(1025, 'n'))));
+  EXPECT_EQ(ExpectStatus(frames, 3, absl::StatusCode::kResourceExhausted).field("grpc-message"),
+            "message: at most 1024 bytes of a watch, got 1025");
+  EXPECT_EQ(routes_.method.calls, 1);
+}
+
 TEST_F(Http2GrpcTest, DrainsInTwoSteps) {
   peer_.Send(Headers(1, "/t.T/Unary"));
   peer_.session().Drain(peer_.now());
