@@ -232,6 +232,7 @@ void Http2Session::OnUnaryBody(Stream* stream, absl::string_view data, bool end_
     return FinishGrpc(
         stream, absl::InternalError(absl::StrCat("wanted one message, got ", data.size(), " bytes that are none")));
   }
+  if (!in_one_piece && data.size() > kAtOnceMax) return AwaitTurn(stream);
   Ask(stream, message);
 }
 
@@ -372,6 +373,11 @@ void Http2Session::GoOn(MonotonicTime now) {
   Stream* const stream = streams_.Find(turns_.front());
   turns_.erase(turns_.begin());
   stream->awaits_turn = false;
+  if (stream->grpc == nullptr) return AnswerHttp(stream, *stream->head, stream->body);
+  if (stream->grpc->flow == GrpcRoute::Flow::kUnary) {
+    Ask(stream, absl::string_view(stream->body).substr(kMessagePrefixBytes));
+    return AnswerAsked();
+  }
   stream->part_since_ns = now_ns_;  // it could not send the rest of a message while those before it waited
   PumpStream(stream, {});
 }

@@ -47,6 +47,7 @@ void Http2Session::OnHttpBody(Stream* stream, absl::string_view data, bool end_s
   if (stream->body.size() + data.size() > limits_->body_bytes_max) return RefuseHttp(stream, 413);
   if (end_stream && stream->body.empty()) return AnswerHttp(stream, *stream->head, data);
   if (!Buffer(stream, data)) return;
+  if (end_stream && stream->body.size() > kAtOnceMax) return AwaitTurn(stream);
   if (end_stream) return AnswerHttp(stream, *stream->head, stream->body);
   ReplenishStream(stream);
 }

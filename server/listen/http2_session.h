@@ -45,6 +45,9 @@ class Http2Session final : public Session, private Asker {
  private:
   static constexpr uint32_t kStreamWindow = 1 << 20;
   static constexpr int64_t kConnectionWindow = 8 << 20;
+  // A request that did not come in one piece awaits its turn above this: a few bytes may make a thousand of them whole.
+  // Those below come to a megabyte.
+  static constexpr size_t kAtOnceMax = 1024;
 
   enum class DrainStep : uint8_t { kNone, kAnnounced, kLast };
 
@@ -90,7 +93,7 @@ class Http2Session final : public Session, private Asker {
   void OnUnaryBody(Stream* stream, absl::string_view data, bool end_stream);
   // Answers whatever messages of a stream are whole, while the peer takes the answers, and not too many at once.
   void PumpStream(Stream* stream, absl::string_view data);
-  // PumpStream goes on in a turn of GoOn.
+  // What `stream` has in its body is answered in a turn of GoOn.
   void AwaitTurn(Stream* stream);
   void OnWatchBody(Stream* stream);
   // Keeps a unary call until AnswerAsked, or until it is answered with those of others; its message lies in what

@@ -67,13 +67,13 @@ void Http2Session::TickStreams(MonotonicTime now) {
 
 bool Http2Session::IsOverdue(const Stream& stream, MonotonicTime now) const {
   const auto over = [&](int64_t since) { return absl::Nanoseconds(now.ns - since) > limits_->request_max; };
+  if (stream.awaits_turn) return false;  // it waits for us, and for the peer to take what was said before
   const bool unary = stream.grpc == nullptr || stream.grpc->flow == GrpcRoute::Flow::kUnary;
   const bool unasked = !unary && stream.grpc->flow == GrpcRoute::Flow::kWatch && !stream.watching;
   // Half a request, or the last of an answer that nobody takes.
   if (unary || unasked || stream.ending) return over(stream.opened_ns);
   // Of a call that goes on: answers of which none is taken, or half a message.
-  if (stream.unsent_bytes() > 0) return over(stream.taken_ns);
-  return !stream.body.empty() && !stream.awaits_turn && over(stream.part_since_ns);
+  return stream.unsent_bytes() > 0 ? over(stream.taken_ns) : !stream.body.empty() && over(stream.part_since_ns);
 }
 
 }  // namespace sluice::http2

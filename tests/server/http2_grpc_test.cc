@@ -642,6 +642,45 @@ TEST_F(Http2TurnsTest, ASlowReaderIsNotCutWhileItsTurnsCome) {
   EXPECT_TRUE(absl::EndsWith(frames.back().payload, Message("x")));
 }
 
+TEST_F(Http2TurnsTest, LargeRequestsThatAFewBytesMakeWholeHaveATurnEach) {
+  Http2Peer& peer = Begin();
+  peer.Send(OpenWindows());
+  const std::string message = Message(std::string(30'000, 'm'));
+  std::string ends;
+  for (uint32_t id = 1; id < 1001; id += 2) {
+    peer.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, id, Block(GrpcFields("/t.T/Unary"))) +
+              FrameBytes(FrameType::kData, 0, id, message.substr(0, 15'000)) +
+              FrameBytes(FrameType::kData, 0, id, message.substr(15'000)));
+    ends += FrameBytes(FrameType::kData, kEndStream, id, "");
+  }
+  const Fields post = {{":method", "POST"}, {":scheme", "http"}, {":path", "/echo"}, {":authority", "h"}};
+  peer.Send(FrameBytes(FrameType::kHeaders, kEndHeaders, 1001, Block(post)) +
+            FrameBytes(FrameType::kData, 0, 1001, std::string(10'000, 'b')));
+  ends += FrameBytes(FrameType::kData, kEndStream, 1001, "");
+  EXPECT_EQ(peer.SendOnly(ends).size(), 0u);
+  EXPECT_TRUE(peer.Advance(absl::Seconds(31)).empty()) << "they are whole";
+  for (int turn = 0; turn < 500; ++turn) {
+    const uint32_t id = static_cast<uint32_t>(2 * turn + 1);
+    const std::vector<Frame> frames = peer.GoOn();
+    ASSERT_EQ(routes_.method.calls, turn + 1);
+    EXPECT_EQ(DataBytes(frames, id), message.size());
+    EXPECT_EQ(frames.back().field("grpc-status"), "0");
+  }
+  EXPECT_TRUE(peer.session().has_more());
+  EXPECT_EQ(First(peer.GoOn(), FrameType::kHeaders, 1001).field(":status"), "200");
+  EXPECT_FALSE(peer.session().has_more());
+}
+
+TEST_F(Http2TurnsTest, SmallRequestsInTwoPiecesHaveNone) {
+  Http2Peer& peer = Begin();
+  peer.Send(OpenWindows());
+  const std::string head = FrameBytes(FrameType::kHeaders, kEndHeaders, 1, Block(GrpcFields("/t.T/Unary")));
+  const std::string message = Message(std::string(1000, 'm'));
+  const std::vector<Frame> frames = peer.SendOnly(head + FrameBytes(FrameType::kData, 0, 1, message) +
+                                                  FrameBytes(FrameType::kData, kEndStream, 1, ""));
+  EXPECT_EQ(DataBytes(frames, 1), message.size());
+}
+
 TEST_F(Http2TurnsTest, AStreamThatEndsHasNoTurn) {
   Http2Peer& peer = Begin();
   peer.Send(Stream(1, Repeated(Message("size:10000"), 100)) + Stream(3, Repeated(Message("size:10000"), 100)));
