@@ -169,7 +169,7 @@ absl::Status FillStore(Store* store, const Sizes& sizes, absl::Time today) {
     std::string id = absl::StrFormat("flag-%08d", i);
     put(EntityKind::kFlag, id, {Stamp(FlagOf(i, sizes), Role::kModeration, opened, ++revision)});
   }
-  if (status.ok()) status = (*transaction)->SetRevision(revision, opened);
+  if (status.ok()) status = (*transaction)->SetRevision(revision, opened, opened);
   return status.ok() ? (*transaction)->Commit() : status;
 }
 

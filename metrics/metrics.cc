@@ -75,7 +75,7 @@ struct SourceInfo {
 // By Source. Neighbours of one name are one family.
 constexpr SourceInfo kSources[] = {
     {"sluice_policy_revision", "Revision of the policy in force; 0 before any event was applied.", MetricType::Gauge},
-    {"sluice_policy_age_seconds", "Time since the policy last changed.", MetricType::Gauge},
+    {"sluice_policy_age_seconds", "Time since something from outside of the node was last applied.", MetricType::Gauge},
     {"sluice_policy_stale", "1 while the policy is older than policy.max_age, and checks are answered STALE_POLICY.",
      MetricType::Gauge},
     {"sluice_store_bytes", "Bytes that the store uses.", MetricType::Gauge},

@@ -315,7 +315,8 @@ const ConfigKey kKeys[] = {
      [](const Config& c) -> std::string {
        return c.decision_log_keep_bytes == 0 ? "0" : FormatBytes(c.decision_log_keep_bytes);
      }},
-    {"policy.max_age", "0s", kDuration, "Answer STALE_POLICY once the policy has not changed for so long; 0s = never.",
+    {"policy.max_age", "0s", kDuration,
+     "Answer STALE_POLICY once nothing from outside was applied for so long; 0s = never.",
      [](Text text, Config* c) { return SetDuration(text, kDuration, absl::Hours(24 * 3660), &c->policy_max_age); },
      [](const Config& c) { return absl::FormatDuration(c.policy_max_age); }},
     {"failure.not_ready", "deny", kFailure, "Checks before the first policy.",

@@ -28,7 +28,7 @@ class Readiness {
   absl::string_view Text() const {
     if (draining()) return "draining";
     if (!has_policy_.load(std::memory_order_relaxed)) return "no policy yet: nothing was ever applied to this node";
-    if (stale()) return "stale: the policy has not changed for longer than policy.max_age";
+    if (stale()) return "stale: nothing from outside was applied for longer than policy.max_age";
     return "ready";
   }
 

@@ -41,6 +41,7 @@ class ChunkSender {
     chunk_.Clear();
     chunk_.set_revision(state_.revision());
     ToProto(state_.policy_time(), chunk_.mutable_policy_time());
+    ToProto(state_.fed_at(), chunk_.mutable_fed_at());
     bytes_ = 0;
   }
   void Flush() {
@@ -150,6 +151,8 @@ absl::Status ExportLoader::Add(const v1::ExportChunk& chunk) {
   last_ = chunk.last();
   revision_ = chunk.revision();
   policy_time_ = FromProto(chunk.policy_time());
+  fed_at_ = chunk.has_fed_at() ? FromProto(chunk.fed_at()) : policy_time_;
+  if (fed_at_ > policy_time_) return NoExport("fed_at: want a time no later than policy_time, got a later one");
   for (const v1::PolicyEvent& event : chunk.events()) {
     if (absl::Status status = AddEvent(StampedFromProto(event)); !status.ok()) return status;
   }
@@ -171,7 +174,7 @@ absl::Status ExportLoader::Finish() {
   if (!any_) return NoExport("want at least one chunk, got none");
   if (!last_) return NoExport("it is cut short: want its last chunk, got the end of the stream");
   if (absl::Status status = PutEntity(); !status.ok()) return status;
-  return transaction_.SetRevision(revision_, policy_time_);
+  return transaction_.SetRevision(revision_, policy_time_, fed_at_);
 }
 
 absl::Status ExportLoader::AddEvent(const StampedEvent& stamped) {

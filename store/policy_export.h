@@ -47,6 +47,7 @@ class ExportLoader {
   Entity entity_;  // whose events come now
   int64_t revision_ = 0;
   absl::Time policy_time_;
+  absl::Time fed_at_;
   int64_t events_ = 0;
   int64_t announced_ = 0;  // the revision of the last announcement
   bool any_ = false;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "enforcement/abuse_guard.h"
 #include "enforcement/reducer.h"
 #include "store/policy_writer_internal.h"
 
@@ -166,7 +167,9 @@ absl::Status PolicyWriter::CommitGroup(const std::vector<Call*>& group) {
 
   absl::Status status = Fill(group, &work);
   const bool wrote = work.revision > store_->revision();
-  if (status.ok() && wrote) status = work.transaction->SetRevision(work.revision, work.now.wall);
+  if (status.ok() && wrote) {
+    status = work.transaction->SetRevision(work.revision, work.now.wall, work.fed ? work.now.wall : store_->fed_at());
+  }
   if (status.ok() && wrote) status = work.transaction->Commit();
   open_ = nullptr;
   work.transaction.reset();
@@ -241,6 +244,7 @@ absl::Status PolicyWriter::ApplyEvent(const PolicyEvent& event, Work* work, Even
       work->steps.emplace_back(std::move(entity));
     }
     const PolicyEvent& accepted = reduction.event;
+    work->fed |= accepted.source != AbuseGuard::kSource;
     absl::Status status = transaction.AppendLog({accepted, work->revision, work->now.wall});
     if (status.ok() && !accepted.event_id.empty()) {
       status = transaction.MarkSeen({accepted.source, accepted.event_id, work->revision});

@@ -28,6 +28,7 @@ struct PolicyWriter::Work {
   std::unique_ptr<Store::Transaction> transaction;  // begun with the first event or announcement
   Moment now;
   int64_t revision = 0;  // the highest given out
+  bool fed = false;      // whether anything was applied that does not come from this node itself
   std::vector<std::variant<Entity, Announcement>> steps;
   int64_t last_announced = 0;
 };

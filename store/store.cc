@@ -76,6 +76,7 @@ class LmdbStore final : public Store {
   absl::Time policy_time() const override {
     return absl::FromUnixNanos(policy_time_ns_.load(std::memory_order_acquire));
   }
+  absl::Time fed_at() const override { return absl::FromUnixNanos(fed_at_ns_.load(std::memory_order_acquire)); }
   absl::Status ForEachFlagged(const std::function<void(Hash128, const FlagPiece&)>& visit) const override {
     return WithSnapshot([&](const StoreReader& reader) { return reader.ForEachFlagged(visit); });
   }
@@ -113,6 +114,7 @@ class LmdbStore final : public Store {
   // Set after each commit; whoever sees a revision may read what it holds.
   std::atomic<int64_t> revision_{0};
   std::atomic<int64_t> policy_time_ns_{0};
+  std::atomic<int64_t> fed_at_ns_{0};
 };
 
 class LmdbTransaction final : public Store::Transaction {
@@ -207,13 +209,16 @@ class LmdbTransaction final : public Store::Transaction {
     return PutNumber(store_->tables().sequences, NameOf(sequence.account, sequence.source), sequence.sequence,
                      "writing a sequence");
   }
-  absl::Status SetRevision(int64_t revision, absl::Time policy_time) override {
+  absl::Status SetRevision(int64_t revision, absl::Time policy_time, absl::Time fed_at) override {
     revision_ = revision;
     policy_time_ns_ = absl::ToUnixNanos(policy_time);
+    fed_at_ns_ = absl::ToUnixNanos(fed_at);
     state_set_ = true;
     absl::Status status = PutNumber(store_->tables().meta, kMetaRevision, revision, "writing the revision");
     if (!status.ok()) return status;
-    return PutNumber(store_->tables().meta, kMetaPolicyTime, policy_time_ns_, "writing the policy time");
+    status = PutNumber(store_->tables().meta, kMetaPolicyTime, policy_time_ns_, "writing the policy time");
+    if (!status.ok()) return status;
+    return PutNumber(store_->tables().meta, kMetaFedAt, fed_at_ns_, "writing the time of the last feed");
   }
 
   absl::Status Commit() override {
@@ -233,6 +238,7 @@ class LmdbTransaction final : public Store::Transaction {
     store_->flag_reader_->ReleaseCommitted();
     if (state_set_) {
       store_->policy_time_ns_.store(policy_time_ns_, std::memory_order_release);
+      store_->fed_at_ns_.store(fed_at_ns_, std::memory_order_release);
       store_->revision_.store(revision_, std::memory_order_release);
     }
     return absl::OkStatus();
@@ -256,6 +262,7 @@ class LmdbTransaction final : public Store::Transaction {
   const LmdbReader reader_;
   int64_t revision_ = 0;
   int64_t policy_time_ns_ = 0;
+  int64_t fed_at_ns_ = 0;
   bool state_set_ = false;
   NewFlags new_flags_;
   v1::ExportChunk scratch_;  // keeps its memory from one entity to the next
@@ -271,6 +278,7 @@ absl::Status LmdbStore::Start() {
   if (!snapshot.ok()) return snapshot.status();
   revision_ = (*snapshot)->revision();
   policy_time_ns_ = absl::ToUnixNanos((*snapshot)->policy_time());
+  fed_at_ns_ = absl::ToUnixNanos((*snapshot)->fed_at());
   return absl::OkStatus();
 }
 

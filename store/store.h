@@ -2,9 +2,9 @@
 //
 // Tables: `entities` (kind, id -> retained events), `log` (revision -> accepted event), `seen` (source, event id),
 // `sequences` (account, source), `announcements` (revision, ordinal), `flagged` (hash of a subject -> its flags;
-// flag_index.h), `meta` (format, revision, policy time, subject secret). Copy-on-write: a crash at any moment leaves
-// the last committed state, and opening needs no recovery. One process has a store at a time; `lock.sluice` in its
-// folder says which. Source: docs/decisions/2026-11-24-store-layout.md
+// flag_index.h), `meta` (format, revision, policy time, time of the last feed, subject secret). Copy-on-write: a crash
+// at any moment leaves the last committed state, and opening needs no recovery. One process has a store at a time;
+// `lock.sluice` in its folder says which. Source: docs/decisions/2026-11-24-store-layout.md
 #ifndef SLUICE_STORE_STORE_H_
 #define SLUICE_STORE_STORE_H_
 
@@ -73,6 +73,10 @@ class StoreReader {
 
   virtual int64_t revision() const = 0;        // 0 = nothing was ever applied
   virtual absl::Time policy_time() const = 0;  // the Unix epoch where nothing was ever applied
+  // Policy time at which something from outside of the node was last applied: what time alone brought about, what was
+  // rejected and the node's own sandboxes move policy_time, not this. The Unix epoch where nothing was. Of a store to
+  // which no version that keeps it has written yet, policy_time.
+  virtual absl::Time fed_at() const = 0;
 };
 
 class Store : public StoreReader {
@@ -108,8 +112,8 @@ class Store : public StoreReader {
     virtual absl::Status AppendAnnouncement(const Announcement& announcement) = 0;
     virtual absl::Status MarkSeen(const SeenEvent& seen) = 0;
     virtual absl::Status SetSequence(const Sequence& sequence) = 0;
-    // Highest revision and policy time so far. Kept to the nanosecond.
-    virtual absl::Status SetRevision(int64_t revision, absl::Time policy_time) = 0;
+    // Highest revision and policy time so far, and StoreReader::fed_at. Kept to the nanosecond.
+    virtual absl::Status SetRevision(int64_t revision, absl::Time policy_time, absl::Time fed_at) = 0;
     // Durable when it returns OK. Otherwise nothing of the transaction happened: RESOURCE_EXHAUSTED where the map or
     // the disk is full, UNAVAILABLE for other I/O errors; the message says what to do. Ends the transaction either way.
     virtual absl::Status Commit() = 0;

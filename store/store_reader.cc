@@ -175,7 +175,6 @@ absl::Status StoreError(int error, absl::string_view path, MDB_env* environment,
 
 int ReadMeta(LmdbTable meta, absl::string_view name, uint64_t* number) {
   absl::string_view value;
-  *number = 0;
   if (const int error = meta.Get(name, &value); error != 0) return error == MDB_NOTFOUND ? 0 : error;
   if (value.size() != 8) return MDB_CORRUPTED;
   *number = ReadBigEndian(value);
@@ -187,9 +186,12 @@ absl::Status LmdbReader::ReadState() {
   uint64_t revision = 0, policy_time = 0;
   int error = ReadMeta(meta, kMetaRevision, &revision);
   if (error == 0) error = ReadMeta(meta, kMetaPolicyTime, &policy_time);
+  uint64_t fed_at = policy_time;
+  if (error == 0) error = ReadMeta(meta, kMetaFedAt, &fed_at);
   if (error != 0) return StoreError(error, path_, nullptr, "reading its revision");
   revision_ = static_cast<int64_t>(revision);
   policy_time_ = absl::FromUnixNanos(static_cast<int64_t>(policy_time));
+  fed_at_ = absl::FromUnixNanos(static_cast<int64_t>(fed_at));
   return absl::OkStatus();
 }
 

@@ -29,6 +29,7 @@ int OpenPolicyTables(MDB_txn* transaction, unsigned flags, Tables* tables);
 inline constexpr absl::string_view kMetaFormat = "format";
 inline constexpr absl::string_view kMetaRevision = "revision";
 inline constexpr absl::string_view kMetaPolicyTime = "policy_time";
+inline constexpr absl::string_view kMetaFedAt = "fed_at";
 inline constexpr absl::string_view kMetaSubjectSecret = "subject_secret";  // bytes
 
 // Names in the other tables.
@@ -45,7 +46,7 @@ bool ParseEvents(absl::string_view bytes, v1::ExportChunk* scratch, std::vector<
 // What an LMDB or system error code means to whoever asked for `doing`: which store, and what to do.
 absl::Status StoreError(int error, absl::string_view path, MDB_env* environment, absl::string_view doing);
 
-// The number of a name in `meta`; 0 where it is not set. MDB_CORRUPTED where it is no number.
+// The number of a name in `meta`; where it is not set, `*number` stays as it was. MDB_CORRUPTED where it is no number.
 int ReadMeta(LmdbTable meta, absl::string_view name, uint64_t* number);
 
 // Makes `flagged` anew from the entities. OK, or why not: then abort the transaction. Holds at most `memory_bytes`, as
@@ -58,7 +59,7 @@ class LmdbReader : public StoreReader {
   LmdbReader(MDB_txn* transaction, const Tables& tables, absl::string_view path)
       : transaction_(transaction), tables_(tables), path_(path) {}
 
-  // Reads the two numbers below. REQUIRES: called first, and OK.
+  // Reads the three numbers below. REQUIRES: called first, and OK.
   absl::Status ReadState();
 
   absl::Status ForEachEntity(const std::function<bool(const Entity&)>& visit) const override;
@@ -76,6 +77,7 @@ class LmdbReader : public StoreReader {
   size_t flagged() const override;
   int64_t revision() const override { return revision_; }
   absl::Time policy_time() const override { return policy_time_; }
+  absl::Time fed_at() const override { return fed_at_; }
 
  private:
   // `visit` returns whether to go on, and sets `*damaged` where the record cannot be read.
@@ -87,6 +89,7 @@ class LmdbReader : public StoreReader {
   const std::string path_;
   int64_t revision_ = 0;
   absl::Time policy_time_ = absl::UnixEpoch();
+  absl::Time fed_at_ = absl::UnixEpoch();
 };
 
 }  // namespace sluice

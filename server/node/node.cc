@@ -144,7 +144,7 @@ void Node::Run(const StopSignals& signals, const CommandLine& command_line) {
 
 absl::Duration Node::PolicyAge() const {
   if (!index_.Read()->ready()) return absl::ZeroDuration();
-  return std::max(absl::ZeroDuration(), clock_->Now().wall - store_->policy_time());
+  return std::max(absl::ZeroDuration(), clock_->Now().wall - store_->fed_at());
 }
 
 void Node::Refresh() {

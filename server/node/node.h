@@ -86,7 +86,7 @@ class Node {
   // Counts what the policy holds, for the metrics. Takes no more than a hundredth of the time.
   void TakeCensus();
 
-  // Since the last change; zero where there was none.
+  // Since something from outside of the node was last applied; zero where nothing was. Any thread; never blocks.
   absl::Duration PolicyAge() const;
   // Brings what health says up to date. Any thread.
   void Refresh();

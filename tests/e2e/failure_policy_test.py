@@ -1,7 +1,7 @@
 """What callers get that a node cannot decide, for each choice of the operator, and the metric that shows it."""
 
 import harness
-from harness import check_pb2
+from harness import admin_pb2, check_pb2
 
 MISCONFIGURED = 2
 
@@ -55,6 +55,26 @@ class FailurePolicyTest(harness.TestCase):
         self.assertEqual(self.outcome(node, "STALE_POLICY", "DECIDED"), 1)
         # A revision that the caller asks for, and that is not there, is another matter.
         self.assert_decision(node.check(harness.download(min_revision=1000)), "DENY", "STALE_POLICY")
+
+    def test_what_nobody_fed_does_not_make_the_policy_younger(self):
+        node = self.node("--policy-max-age", "1s").start()
+        node.apply(*harness.standard_policy())
+        clear = harness.policy_pb2.PolicyEvent(role=check_pb2.ROLE_MODERATION)
+        clear.clear_flag.flag_id = "f-nowhere"
+        admin = node.admin()
+
+        def stale_beside_rejections():
+            response = admin.Apply(admin_pb2.ApplyRequest(events=[clear]), timeout=harness.DEADLINE_SECONDS)
+            self.assertEqual(response.results[0].outcome, admin_pb2.OUTCOME_REJECTED)
+            return node.http_get("/readyz")[1].startswith("stale")
+        harness.await_condition(stale_beside_rejections, "the policy is past its bound")
+        self.assert_decision(node.check(harness.download()), "DENY", "STALE_POLICY", "8.2")
+        self.assertGreater(node.metric("sluice_policy_age_seconds"), 1)
+
+        def young():
+            node.apply(harness.paid("u1"))
+            return node.check(harness.download()).verdict == check_pb2.VERDICT_ALLOW
+        harness.await_condition(young, "the policy is young with what is applied")
 
     def test_without_a_bound_an_old_policy_is_in_force_for_ever(self):
         node = self.node().start()

@@ -35,7 +35,7 @@ class CloseMarkTest : public testing::Test {
     event.note = std::string(9000, 'x');
     event.effective_at = kMorning;
     ASSERT_TRUE((*transaction)->Put({{EntityKind::kFlag, "flag"}, {{event, revision, kMorning}}}).ok());
-    ASSERT_TRUE((*transaction)->SetRevision(revision, kMorning).ok());
+    ASSERT_TRUE((*transaction)->SetRevision(revision, kMorning, kMorning).ok());
     ASSERT_TRUE((*transaction)->Commit().ok());
   }
   absl::Status Open(Store::PageCheck check) const {
@@ -66,7 +66,7 @@ TEST_F(CloseMarkTest, OneWhoseProcessWasKilledAfterItWroteIsNot) {
   if (child == 0) {
     auto store = Store::Open(In(folder_, size_t{16} << 20));
     auto transaction = (*store)->Begin();
-    if ((*transaction)->SetRevision(2, kMorning).ok() && (*transaction)->Commit().ok()) _exit(0);
+    if ((*transaction)->SetRevision(2, kMorning, kMorning).ok() && (*transaction)->Commit().ok()) _exit(0);
     _exit(1);
   }
   int status = 0;

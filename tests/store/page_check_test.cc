@@ -51,7 +51,7 @@ class PageCheckTest : public testing::Test {
               (*transaction)->Put({{EntityKind::kFlag, absl::StrCat("flag-", revision - 30, "-", i)}, {}}).ok());
         }
       }
-      ASSERT_TRUE((*transaction)->SetRevision(revision, kMorning).ok());
+      ASSERT_TRUE((*transaction)->SetRevision(revision, kMorning, kMorning).ok());
       ASSERT_TRUE((*transaction)->Commit().ok());
     }
     store->reset();
@@ -151,7 +151,8 @@ TEST_F(PageCheckTest, WhatPassesCannotEndTheProcess) {
       if (store.ok()) {
         const auto ignored = (*store)->ForEachEntity([](const Entity&) { return true; });
         auto transaction = (*store)->Begin();
-        if (transaction.ok() && (*transaction)->SetRevision(61, kMorning).ok()) (void)(*transaction)->Commit();
+        if (transaction.ok() && (*transaction)->SetRevision(61, kMorning, kMorning).ok())
+          (void)(*transaction)->Commit();
       }
       _exit(0);
     }

@@ -32,7 +32,9 @@ class FailingStore final : public Store {
     absl::Status AppendAnnouncement(const Announcement& each) override { return real_->AppendAnnouncement(each); }
     absl::Status MarkSeen(const SeenEvent& seen) override { return real_->MarkSeen(seen); }
     absl::Status SetSequence(const Sequence& sequence) override { return real_->SetSequence(sequence); }
-    absl::Status SetRevision(int64_t revision, absl::Time time) override { return real_->SetRevision(revision, time); }
+    absl::Status SetRevision(int64_t revision, absl::Time time, absl::Time fed_at) override {
+      return real_->SetRevision(revision, time, fed_at);
+    }
     absl::Status Commit() override {
       if (*failures_ == 0) return real_->Commit();
       --*failures_;
@@ -82,6 +84,7 @@ class FailingStore final : public Store {
   const FlagReader& flag_reader() const override { return store_->flag_reader(); }
   int64_t revision() const override { return store_->revision(); }
   absl::Time policy_time() const override { return store_->policy_time(); }
+  absl::Time fed_at() const override { return store_->fed_at(); }
   size_t used_bytes() const override { return store_->used_bytes(); }
   size_t map_bytes() const override { return store_->map_bytes(); }
 

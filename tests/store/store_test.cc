@@ -34,7 +34,7 @@ absl::Status CommitOne(Store* store, const Entity& entity) {
   auto transaction = store->Begin();
   if (!transaction.ok()) return transaction.status();
   absl::Status status = (*transaction)->Put(entity);
-  if (status.ok()) status = (*transaction)->SetRevision(entity.events.front().revision, kMorning);
+  if (status.ok()) status = (*transaction)->SetRevision(entity.events.front().revision, kMorning, kMorning);
   const absl::Status committed = (*transaction)->Commit();
   EXPECT_TRUE(status.ok() || !committed.ok()) << "a transaction that had failed was committed";
   return committed;
