@@ -116,27 +116,33 @@ void Node::Run(const StopSignals& signals, const CommandLine& command_line) {
   const ServiceManager& manager = surroundings_->manager;
   Refresh();
   last_state_ = readiness_.Text();
-  Ticker ticker(kTick, [this] { Tick(); });
+  // Apart from those that wait for the disk: a node whose disk hangs still decides, so it still has to find out that
+  // its policy has become too old and that a credential was taken back, and it is not to be killed.
+  Ticker watch_ticker(kTick, [this] { KeepWatch(); });
+  Ticker policy_ticker(kTick, [this] { KeepPolicy(); });
   Ticker usage_ticker(kTick, [this] { KeepUsage(); });
   logger_.Info("started", {{"version", Version()}, {"ready", readiness_.ready()}, {"state", readiness_.Text()}});
-  // Apart from the ticker, which waits for the disk: a node whose disk hangs still decides, and is not to be killed.
   std::unique_ptr<Ticker> watchdog;
   if (manager.watchdog_interval() > absl::ZeroDuration()) {
     watchdog = std::make_unique<Ticker>(manager.watchdog_interval(), [this] { ProveAlive(); });
   }
   manager.Ready(readiness_.Text());  // whatever the state: a first policy can only be applied to a node that is up
   const int received = signals.Await([this, &command_line] { Reload(command_line); });
+  // First of all, and before anything that may wait: nobody new is to come.
+  readiness_.Drain();
+  Refresh();
   manager.Stopping();
   logger_.Info("stopping", {{"signal", received == SIGTERM ? "SIGTERM" : "SIGINT"},
                             {"drain", absl::FormatDuration(config_.drain)}});
-  ticker.Stop();
-  readiness_.Drain();
-  Refresh();
   const absl::Time deadline = absl::Now() + config_.drain;
   const auto grace = [deadline] { return std::max(absl::ZeroDuration(), deadline - absl::Now()); };
   for (const auto& listener : listeners_) listener->Shutdown(grace());
   if (check_server_ != nullptr) check_server_->Shutdown(grace());
   admin_server_->Shutdown(grace());
+  // The tickers last: a drain may take minutes, in which a credential can be taken back; and one that waits for the
+  // disk must hold up nobody.
+  watch_ticker.Stop();
+  policy_ticker.Stop();
   usage_ticker.Stop();
   KeepUsage();
   logger_.Info("stopped", {{"revision", store_->revision()}});
@@ -148,6 +154,9 @@ absl::Duration Node::PolicyAge() const {
 }
 
 void Node::Refresh() {
+  // Together, so that of two threads the later one also says it last: else health could be back at what it was before
+  // the drain.
+  absl::MutexLock lock(&refresh_mutex_);
   const bool has_policy = index_.Read()->ready();
   const bool bounded = config_.policy_max_age > absl::ZeroDuration();
   readiness_.SetHasPolicy(has_policy);
@@ -172,13 +181,10 @@ void Node::KeepUsage() {
   last_flush_ = status;
 }
 
-void Node::Tick() {
-  const Moment now = clock_->Now();
-  const std::vector<PolicyEvent> due = abuse_.Due(*index_.Read(), now);
-  const absl::Status status = due.empty() ? writer_->Tick(now) : writer_->Apply(due, now).status();
-  // Every second the same would drown the rest.
-  if (!status.ok() && status != last_tick_) logger_.Error("announcements", {{"error", status.ToString()}});
-  last_tick_ = status;
+void Node::KeepWatch() {
+  Refresh();
+  if (readiness_.Text() != last_state_) surroundings_->manager.Status(readiness_.Text());
+  last_state_ = readiness_.Text();
   const absl::StatusOr<AccessSource::Change> access = access_->Refresh();
   if (!access.ok()) {
     logger_.Error("access file", {{"error", access.status().message()}, {"in_force", "the last good one"}});
@@ -186,9 +192,15 @@ void Node::Tick() {
     logger_.Info("access file", {{"path", config_.admin_access}, {"in_force", "as it is now"}});
   }
   if (tls_ != nullptr) RefreshTls();
-  Refresh();
-  if (readiness_.Text() != last_state_) surroundings_->manager.Status(readiness_.Text());
-  last_state_ = readiness_.Text();
+}
+
+void Node::KeepPolicy() {
+  const Moment now = clock_->Now();
+  const std::vector<PolicyEvent> due = abuse_.Due(*index_.Read(), now);
+  const absl::Status status = due.empty() ? writer_->Tick(now) : writer_->Apply(due, now).status();
+  // Every second the same would drown the rest.
+  if (!status.ok() && status != last_tick_) logger_.Error("announcements", {{"error", status.ToString()}});
+  last_tick_ = status;
   if (absl::Now() >= census_due_) TakeCensus();
 }
 

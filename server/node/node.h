@@ -7,8 +7,10 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "decision_log/decision_log.h"
 #include "enforcement/abuse_guard.h"
@@ -88,12 +90,15 @@ class Node {
 
   // Since something from outside of the node was last applied; zero where nothing was. Any thread; never blocks.
   absl::Duration PolicyAge() const;
-  // Brings what health says up to date. Any thread.
-  void Refresh();
+  // Brings what health says up to date. Any thread; waits for no disk.
+  void Refresh() ABSL_LOCKS_EXCLUDED(refresh_mutex_);
   void TakeOver(const StampedEvent& event, bool fresh);
-  void KeepUsage();
-  void Tick();
+  // What the tickers do, each on a thread of its own. Only the first never waits for the disk of the store: it looks at
+  // the age of the policy, the access file and the certificates, and tells the service manager.
+  void KeepWatch();
   void RefreshTls();
+  void KeepPolicy();  // what falls due by time, sandboxes of the node's own, the census
+  void KeepUsage();
   // Tells the service manager that this process decides, by deciding. Explain spends nothing and is observed by nobody.
   void ProveAlive();
   // Applies what can change while running, says what cannot. A configuration with a fault changes nothing.
@@ -111,7 +116,8 @@ class Node {
   AbuseGuard abuse_;
   Top top_;
   Readiness readiness_;
-  absl::string_view last_state_;  // what the service manager was told
+  absl::Mutex refresh_mutex_;
+  absl::string_view last_state_;  // what the service manager was told; of KeepWatch
   Metrics metrics_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<PolicyClock> clock_;
@@ -134,9 +140,9 @@ class Node {
   std::unique_ptr<AdminServer> admin_server_;
   std::atomic<bool> admin_started_{false};
   std::unique_ptr<HttpServer> http_server_;
-  absl::Status last_tick_;
+  absl::Status last_tick_;  // of KeepPolicy
   absl::Status last_flush_;
-  absl::Time census_due_;  // of the ticker's thread
+  absl::Time census_due_;  // of KeepPolicy
 };
 
 }  // namespace sluice

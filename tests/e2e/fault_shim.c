@@ -1,8 +1,9 @@
-// Makes system calls on files below one folder fail, for tests: loaded into sluiced or sluicectl by LD_PRELOAD.
+// Makes system calls on files below one folder fail or hang, for tests: loaded into sluiced or sluicectl by LD_PRELOAD.
 //
 // SLUICE_FAULT_FOLDER: which files. SLUICE_FAULT_CONTROL: a file of eight int64, mapped and shared with the test:
-//   [0] which call (enum below; 0 = none)   [1] how many of them pass first   [2] errno; 0 = half is written
-//   [3] how many fail, -1 = all from there  [4] calls seen                    [5] calls failed
+//   [0] which call (enum below; 0 = none)   [1] how many of them pass first   [2] errno; 0 = half is written;
+//                                                                           -1 = hangs until [0] says another call
+//   [3] how many fail, -1 = all from there  [4] calls seen                    [5] calls failed or hung
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -54,6 +55,10 @@ static int Fails(int call, int file, const char* path) {
   const int64_t seen = __atomic_fetch_add(&control[4], 1, __ATOMIC_SEQ_CST);
   if (seen < control[1] || (control[3] >= 0 && seen >= control[1] + control[3])) return 0;
   __atomic_fetch_add(&control[5], 1, __ATOMIC_SEQ_CST);
+  if (control[2] == -1) {
+    while (control[0] == call) usleep(1000);  // no futex: the word is shared with a test in Python
+    return 0;
+  }
   if (control[2] == 0) return -2;
   errno = (int)control[2];
   return -1;

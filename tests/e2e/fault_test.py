@@ -24,6 +24,9 @@ CALLS = ["none", "pwrite", "pwritev", "write", "writev", "fsync", "fdatasync", "
 FAILED = 1
 
 
+HANG = -1  # in the place of an errno
+
+
 class Faults:
     """The control file of fault_shim.c."""
 
@@ -33,7 +36,8 @@ class Faults:
             self._map = mmap.mmap(file.fileno(), 64)
 
     def arm(self, call, after=0, error=errno.EIO, times=1):
-        """The call fails with `error`, 0 = half of it is written, once `after` of them have passed."""
+        """The call fails with `error` once `after` of them have passed; 0 = half of it is written, HANG = it does not
+        come back before `disarm`."""
         self._map[8:48] = struct.pack("=5q", after, error, times, 0, 0)
         self._map[0:8] = struct.pack("=q", CALLS.index(call))
 
@@ -124,6 +128,40 @@ class FaultTest(harness.TestCase):
         self.assert_exit(result, 0)
         print(f"\n{len(cases)} faults, {len(acknowledged)} acknowledged, {len(refused)} refused, "
               f"{stopped} times to be started again", flush=True)
+
+    def test_a_disk_that_hangs_holds_up_neither_staleness_nor_revocation_nor_the_drain(self):
+        me = f"name: me, uid: {os.geteuid()}, roles: [BILLING, STORAGE]"
+        access = self.folder / "access.yaml"
+
+        def write_access(*more):
+            part = self.folder / "access.part"
+            part.write_text(f"callers:\n- {{{', '.join((me, *more))}}}\n", encoding="utf-8")
+            part.chmod(0o644)
+            part.rename(access)
+        write_access()
+        node, faults = self.faulty_node("--policy-max-age", "1s", "--admin-access", str(access), "--drain", "60s")
+        node.start()
+        node.apply(*harness.standard_policy())
+        faults.arm("fdatasync", error=HANG, times=-1)
+        request = admin_pb2.ApplyRequest(events=[harness.freeze("u-1")])
+        apply = node.admin().Apply.future(request, timeout=2 * harness.DEADLINE_SECONDS)
+        harness.await_condition(faults.failed, "the disk hangs")
+        harness.await_condition(lambda: node.http_get("/readyz")[1].startswith("stale"), "the policy is past its bound")
+        self.assert_decision(node.check(harness.download()), "DENY", "STALE_POLICY")
+        write_access("reads: [policy]")
+        node.await_record("access file", in_force="as it is now")
+        node.terminate()
+        harness.await_condition(lambda: node.http_get("/readyz")[1].startswith("draining"), "the node drains")
+        node.await_record("stopping")
+        self.assertFalse(apply.done(), "what is not durable is not acknowledged")
+        faults.disarm()
+        self.assertEqual(apply.result().results[0].outcome, admin_pb2.OUTCOME_APPLIED)
+        node.close_channels()
+        self.assertEqual(node.wait(), 0)
+        self.assertEqual(node.record("stopped")["revision"], 6)
+        node.flags = []  # without a bound, so that the policy decides
+        node.start()
+        self.assert_holds(node, ["u-1"], [])
 
     def test_a_call_that_fails_at_the_start_ends_it_with_a_message_or_does_no_harm(self):
         node, faults = self.faulty_node()
