@@ -62,6 +62,7 @@ absl::Status Node::Start() {
   if (absl::Status status = LoadPolicy(); !status.ok()) return status;
   if (absl::Status status = OpenDecisionLog(); !status.ok()) return status;
   SetSources();
+  Refresh();  // before the first check can come: a policy that is too old is so from the start
   return Listen();
 }
 

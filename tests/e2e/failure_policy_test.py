@@ -76,6 +76,13 @@ class FailurePolicyTest(harness.TestCase):
             return node.check(harness.download()).verdict == check_pb2.VERDICT_ALLOW
         harness.await_condition(young, "the policy is young with what is applied")
 
+    def test_an_old_policy_is_old_from_the_first_check_after_a_restart_on(self):
+        node = self.stale_node()
+        for _ in range(5):
+            node.stop()
+            node.start()
+            self.assert_decision(node.check(harness.download()), "DENY", "STALE_POLICY")
+
     def test_without_a_bound_an_old_policy_is_in_force_for_ever(self):
         node = self.node().start()
         node.apply(*harness.standard_policy())
