@@ -175,6 +175,7 @@ absl::Status Connection::Watch(const v1::WatchRequest& request,
 absl::Status Connection::QueryLog(const v1::LogQuery& query,
                                   const std::function<bool(const v1::DecisionRecord&)>& seen) {
   grpc::ClientContext context;
+  Stubs::Prepare(options_, &context);
   const auto stream = stubs_->log->Query(&context, query);
   v1::DecisionRecord record;
   while (stream->Read(&record)) {

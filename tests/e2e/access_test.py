@@ -98,9 +98,10 @@ class AccessTest(harness.TestCase):
         old, old_digest = self.token()
         new, new_digest = self.token()
         self.assertEqual(len(old.read_text(encoding="utf-8").strip()), 43)  # 32 bytes in base64
-        access = self.write_access(f"name: helper, token_sha256: {old_digest}, reads: policy")
+        access = self.write_access(f"name: helper, token_sha256: {old_digest}, reads: [policy, log]")
         node = self.tcp_node("--admin-access", str(access))
         self.assert_exit(node.ctl("flag", "list", "--token-file", old), 0)
+        self.assert_exit(node.ctl("log", "query", "--token-file", old), 0)
         self.assert_exit(node.ctl("flag", "list", "--token-file", new), REFUSED)
         self.assert_exit(node.ctl("flag", "list"), REFUSED)
         self.write_access(f"name: helper, token_sha256: {new_digest}, reads: policy")
