@@ -1,5 +1,6 @@
 #include "server/admin/questions.h"
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -217,6 +218,10 @@ absl::Status Questions::Top(const v1::TopRequest& request, v1::TopResponse* resp
   if (!v1::TopBy_IsValid(request.by())) {
     return absl::InvalidArgumentError(absl::StrCat("by: wanted a value that the contract has, got ", request.by()));
   }
+  if (request.kinds_size() > kTopKindCount) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kinds: wanted at most ", kTopKindCount, ", each once, got ", request.kinds_size()));
+  }
   std::vector<int> kinds(request.kinds().begin(), request.kinds().end());
   if (kinds.empty()) {
     for (int kind = 1; kind <= kTopKindCount; ++kind) kinds.push_back(kind);
@@ -226,6 +231,9 @@ absl::Status Questions::Top(const v1::TopRequest& request, v1::TopResponse* resp
   for (const int kind : kinds) {
     if (kind < 1 || kind > kTopKindCount) {
       return absl::InvalidArgumentError(absl::StrCat("kinds: wanted values that the contract has, got ", kind));
+    }
+    if (std::count(kinds.begin(), kinds.end(), kind) > 1) {
+      return absl::InvalidArgumentError(absl::StrCat("kinds: wanted each once, got ", kind, " again"));
     }
     const auto list = top_->Heaviest(static_cast<TopKind>(kind - 1), by, count, clock_->Now().mono);
     v1::TopList* to = response->add_lists();

@@ -25,7 +25,8 @@ class Questions {
   // Whole entities, in order of their ids: a page may hold a few items more than page_size, and fewer, even none, where
   // a subject is asked for and many had to be passed over; it is the last one where next_page_token is empty.
   absl::Status List(const v1::ListRequest& request, v1::ListResponse* response) const;
-  // INVALID_ARGUMENT for a kind or an order that the contract lacks, or a limit out of bounds.
+  // INVALID_ARGUMENT for a kind or an order that the contract lacks, a kind that is named twice, or a limit out of
+  // bounds.
   absl::Status Top(const v1::TopRequest& request, v1::TopResponse* response) const;
 
  private:

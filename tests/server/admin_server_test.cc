@@ -258,6 +258,26 @@ TEST_F(AdminServerTest, RefusesAListingThatItDoesNotUnderstand) {
   refusal(request);
 }
 
+TEST_F(AdminServerTest, TopTakesEachKindOnce) {
+  const auto refusal = [this](const v1::TopRequest& request) {
+    grpc::ClientContext context;
+    v1::TopResponse response;
+    const grpc::Status status = admin_->Top(&context, request, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    return status.error_message();
+  };
+  v1::TopRequest request;
+  for (int kind = 1; kind <= kTopKindCount; ++kind) request.add_kinds(static_cast<v1::TopKind>(kind));
+  grpc::ClientContext context;
+  v1::TopResponse response;
+  ASSERT_TRUE(admin_->Top(&context, request, &response).ok());
+  EXPECT_EQ(response.lists_size(), kTopKindCount);
+  request.set_kinds(4, v1::TOP_KIND_ACCOUNT);
+  EXPECT_EQ(refusal(request), "kinds: wanted each once, got 1 again");
+  for (int i = 0; i < 1'000'000; ++i) request.add_kinds(v1::TOP_KIND_ACCOUNT);
+  EXPECT_EQ(refusal(request), "kinds: wanted at most 5, each once, got 1000005");
+}
+
 TEST_F(AdminServerTest, RefusesAPageTokenOfAnotherKind) {
   node_.OpenU1();
   node_.Apply(FlagOn("f1", "b1", "k1"));
