@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/listen/grpc_status.h"
 
 namespace sluice {
 namespace {
@@ -118,7 +119,7 @@ void Gate::Tell(const AdminCall& call, const absl::Status& status) const {
                   {"refused", call.events.refused},
                   {"revision", call.events.revision},
                   {"ms", took_ms},
-                  {"error", status.message()}});
+                  {"error", CutStatusMessage(status.message())}});
     return;
   }
   logger_->Log(level, "admin call",
@@ -128,7 +129,7 @@ void Gate::Tell(const AdminCall& call, const absl::Status& status) const {
                 {"method", Name(call.method)},
                 {"outcome", Name(outcome)},
                 {"ms", took_ms},
-                {"error", status.message()}});
+                {"error", CutStatusMessage(status.message())}});
 }
 
 void Gate::TellBegun(const AdminCall& call) const {
@@ -145,8 +146,8 @@ void Gate::TellRefused(const AdminCall& call, const PolicyEvent& event) const {
                                      {"credential", Describe(call.credential)},
                                      {"origin", call.origin},
                                      {"change", ChangeName(event.change.index())},
-                                     {"source", event.source},
-                                     {"event_id", event.event_id},
+                                     {"source", CutStatusMessage(event.source)},
+                                     {"event_id", CutStatusMessage(event.event_id)},
                                      {"error", event.refusal}});
 }
 

@@ -50,7 +50,8 @@ class Gate {
   // Whether the access file knows whoever is at the other end of a Unix socket.
   bool Knows(const Credential::Peer& peer) const;
 
-  // Once for every call, at its end, admitted or not: a line in the log, and a count.
+  // Once for every call, at its end, admitted or not: a line in the log, and a count. What callers wrote is cut there
+  // as a status message is: a request of 32 MiB may be one name.
   void Tell(const AdminCall& call, const absl::Status& status) const;
   // Of a call that stays open, when it begins.
   void TellBegun(const AdminCall& call) const;

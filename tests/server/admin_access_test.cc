@@ -1,6 +1,8 @@
 // Who may do what over a real admin listener: each credential tries every method, each role every event. The tables in
 // docs/security.md are what this found; SLUICE_UPDATE_DOCS=1 writes them.
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -43,6 +45,7 @@ class AdminAccessTest : public testing::Test {
     access_ = *std::move(access);
     AdminServer::Parts parts = node_.AdminParts();
     parts.access = access_.get();
+    parts.logger = &logger_;
     AdminServer::Options options = {.address = node_.folder().Socket("admin.sock")};
     if (over_tcp) options.address = *ParseListenAddress("127.0.0.1:0");
     auto server = AdminServer::Start(options, parts);
@@ -51,6 +54,12 @@ class AdminAccessTest : public testing::Test {
     channel_ = Connect(server_->address());
     admin_ = v1::PolicyAdmin::NewStub(channel_);
     log_ = v1::DecisionLog::NewStub(channel_);
+  }
+
+  std::string Logged() const {
+    std::stringstream all;
+    all << std::ifstream(log_path_).rdbuf();
+    return all.str();
   }
 
   static std::unique_ptr<grpc::ClientContext> As(const std::string& token) {
@@ -137,6 +146,9 @@ class AdminAccessTest : public testing::Test {
 
   TestNode node_;
   const std::string path_ = node_.folder().Below("access.yaml");
+  const std::string log_path_ = node_.folder().Below("log");
+  const int log_fd_ = open(log_path_.c_str(), O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
+  const Logger logger_{LogLevel::kWarning, LogFormat::kJson, log_fd_};
   std::unique_ptr<AccessSource> access_;
   std::unique_ptr<AdminServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -305,6 +317,16 @@ TEST_F(AdminAccessTest, AUserOfThisMachineIsKnownByTheKernelAndAStrangerIsNot) {
   EXPECT_EQ(HealthOf(channel_), "NOT_SERVING") << "health is everybody's";
   EXPECT_TRUE(Call(AdminMethod::kQuery, "helper").ok()) << "a token counts from whoever shows it";
   EXPECT_EQ(Call(AdminMethod::kList, "helper").error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(AdminAccessTest, ALineOfTheLogIsNotAsLongAsWhatItsCallerWrote) {
+  ASSERT_NO_FATAL_FAILURE(Start(absl::StrCat("- {name: me, uid: ", geteuid(), ", roles: [BILLING], reads: log}\n")));
+  PolicyEvent event;
+  event.change = LiftOrder{"o1"};  // LEGAL's
+  event.event_id = event.source = std::string(100'000, 'x');
+  EXPECT_EQ(Apply("", event).outcome(), v1::OUTCOME_REJECTED);
+  EXPECT_THAT(Logged(), HasSubstr("event refused"));
+  EXPECT_LT(Logged().size(), 5'000u);
 }
 
 TEST_F(AdminAccessTest, WhatTheFileGrantsLaterCountsForTheNextCall) {
