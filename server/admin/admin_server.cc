@@ -19,6 +19,7 @@
 #include "server/admin/pace_guard.h"
 #include "server/admin/peer_listener.h"
 #include "server/admin/questions.h"
+#include "server/admin/reflection_service.h"
 #include "server/listen/grpc_listener.h"
 #include "server/listen/tls.h"
 #include "sluice/v1/admin.grpc.pb.h"
@@ -29,7 +30,9 @@ namespace {
 
 // 10,000 events of 3 kB.
 constexpr int kReceiveBytesMax = 32 << 20;
-// Blocking calls hold a thread each; above this gRPC answers RESOURCE_EXHAUSTED. Watchers leave half to others.
+// Blocking calls hold a thread each; above this gRPC answers RESOURCE_EXHAUSTED. Watchers leave half to others. Each
+// server has as many of its own: no user of the Unix socket takes another's, and gRPC, which ends the process where a
+// new server finds no thread left, always finds one.
 constexpr int kThreadsMax = 2 * kWatchersMax;
 constexpr size_t kAnnouncementsAtOnce = 1000;
 // Of one request, how many refused events have a line of their own in the log.
@@ -261,31 +264,26 @@ class DecisionLogService final : public ByteService<v1::DecisionLog> {
 // The services of one user of a Unix socket, or of TCP, and the server that serves them.
 class Endpoint final : public PeerListener::Endpoint {
  public:
-  Endpoint(Shared* shared, const absl::optional<Credential::Peer>& peer) : admin_(shared, peer), log_(shared, peer) {}
+  Endpoint(Shared* shared, const absl::optional<Credential::Peer>& peer)
+      : shared_(*shared), admin_(shared, peer), log_(shared, peer) {}
 
-  void AddTo(const grpc::ResourceQuota& quota, grpc::ServerBuilder* builder) {
-    builder->RegisterService(&admin_);
-    builder->RegisterService(&log_);
-    builder->SetResourceQuota(quota);
-  }
-  absl::Status StartTcp(const AdminServer::Options& options, const grpc::ResourceQuota& quota,
-                        ConnectionBound* connections) {
+  absl::Status StartTcp(const AdminServer::Options& options) {
     const absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = CredentialsBy(options.tls);
     if (!credentials.ok()) return credentials.status();
     grpc::ServerBuilder builder;
-    AddTo(quota, &builder);
-    absl::StatusOr<GrpcListener> started =
-        StartListener({options.address, options.rights, options.make_folder, kReceiveBytesMax, options.inherited,
-                       *credentials, [connections](int fd) { return connections->LetIn(fd, /*known=*/false); }},
-                      &builder);
+    AddTo(&builder);
+    absl::StatusOr<GrpcListener> started = StartListener(
+        {options.address, options.rights, options.make_folder, kReceiveBytesMax, options.inherited, *credentials,
+         [connections = &shared_.connections](int fd) { return connections->LetIn(fd, /*known=*/false); }},
+        &builder);
     if (!started.ok()) return started.status();
     listener_ = *std::move(started);
     return absl::OkStatus();
   }
   // Connections come from PeerListener. False where gRPC cannot start.
-  bool StartForPeer(const grpc::ResourceQuota& quota) {
+  bool StartForPeer() {
     grpc::ServerBuilder builder;
-    AddTo(quota, &builder);
+    AddTo(&builder);
     SetBounds(kReceiveBytesMax, &builder);
     listener_.acceptor = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
@@ -299,8 +297,20 @@ class Endpoint final : public PeerListener::Endpoint {
   grpc::experimental::ExternalConnectionAcceptor& acceptor() override { return *listener_.acceptor; }
 
  private:
+  void AddTo(grpc::ServerBuilder* builder) {
+    builder->RegisterService(&admin_);
+    builder->RegisterService(&log_);
+    builder->RegisterService(&reflection_);
+    grpc::ResourceQuota quota("admin");
+    quota.SetMaxThreads(kThreadsMax);
+    builder->SetResourceQuota(quota);
+  }
+
+  Shared& shared_;
   AdminService admin_;
   DecisionLogService log_;
+  ReflectionService reflection_{{"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection",
+                                 v1::DecisionLog::service_full_name(), v1::PolicyAdmin::service_full_name()}};
   GrpcListener listener_;  // last: its server uses the others
 };
 
@@ -314,9 +324,8 @@ void SetHealth(bool serving, grpc::Server& server) {
 }  // namespace
 
 struct AdminServer::Impl {
-  Impl(Parts parts, const Pace& pace) : shared(std::move(parts), pace) { quota.SetMaxThreads(kThreadsMax); }
+  Impl(Parts parts, const Pace& pace) : shared(std::move(parts), pace) {}
   Shared shared;
-  grpc::ResourceQuota quota{"admin"};
   std::unique_ptr<Endpoint> tcp;
   std::unique_ptr<PeerListener> local;  // one of the two
   ListenAddress address;
@@ -324,14 +333,14 @@ struct AdminServer::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& options, Parts parts) {
-  EnableHealthAndReflection();
+  EnableHealth();
   auto impl = std::make_unique<Impl>(std::move(parts), options.pace);
   Impl* const one = impl.get();
   if ((options.inherited ? options.inherited->address : options.address).is_unix()) {
     PeerListener::Hooks hooks;
     hooks.make = [one](const absl::optional<Credential::Peer>& peer) -> std::unique_ptr<PeerListener::Endpoint> {
       auto endpoint = std::make_unique<Endpoint>(&one->shared, peer);
-      if (!endpoint->StartForPeer(one->quota)) return nullptr;
+      if (!endpoint->StartForPeer()) return nullptr;
       return endpoint;
     };
     hooks.knows = [one](const Credential::Peer& peer) { return one->shared.gate.Knows(peer); };
@@ -347,8 +356,7 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& o
     impl->address = impl->local->address();
   } else {
     impl->tcp = std::make_unique<Endpoint>(&impl->shared, absl::nullopt);
-    if (absl::Status status = impl->tcp->StartTcp(options, impl->quota, &impl->shared.connections); !status.ok())
-      return status;
+    if (absl::Status status = impl->tcp->StartTcp(options); !status.ok()) return status;
     impl->address = impl->tcp->address();
   }
   auto result = std::unique_ptr<AdminServer>(new AdminServer(std::move(impl)));

@@ -53,8 +53,6 @@ struct Lane {
 // A method of Checker: bytes in, bytes out.
 using CheckerMethod = absl::Status (Checker::*)(absl::string_view, const CallContext&, std::string*);
 
-// The bytes of a message in one piece: `*slice` keeps them.
-absl::StatusOr<absl::string_view> InOnePiece(const grpc::ByteBuffer& bytes, grpc::Slice* slice);
 CallContext ContextOf(const grpc::ServerContext& context);
 // Forgets what `*scratch` holds, and the memory of a giant.
 void Empty(std::string* scratch);

@@ -35,14 +35,14 @@ constexpr size_t kRoutedMax = 1024;
 // A batch of 1,024 checks with keys of 4 kB and hosts and paths besides.
 constexpr int kReceiveBytesMax = 16 << 20;
 
-// gRPC's own health and reflection services come with completion queues and threads of their own, and a connection may
-// be polled by any of them: 4 us of 13 a call. What they say, the router says too.
+// gRPC's own health service comes with a completion queue and threads of its own, and a connection may be polled by any
+// of them: 4 us of 13 a call. What it says, the router says too.
 class NothingBesides final : public grpc::ServerBuilderOption {
  public:
   void UpdateArguments(grpc::ChannelArguments* arguments) override {
     arguments->SetPointer(grpc::kHealthCheckServiceInterfaceArg, nullptr);
   }
-  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override { plugins->clear(); }
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {}
 };
 
 struct CheckMethod {
@@ -73,15 +73,6 @@ struct ReportMethod {
 };
 
 }  // namespace
-
-absl::StatusOr<absl::string_view> InOnePiece(const grpc::ByteBuffer& bytes, grpc::Slice* slice) {
-  if (!bytes.TrySingleSlice(slice).ok()) {  // else the usual case, without a copy
-    if (const grpc::Status status = bytes.DumpToSingleSlice(slice); !status.ok()) {
-      return absl::InternalError(status.error_message());
-    }
-  }
-  return absl::string_view(reinterpret_cast<const char*>(slice->begin()), slice->size());
-}
 
 CallContext ContextOf(const grpc::ServerContext& context) {
   CallContext call;

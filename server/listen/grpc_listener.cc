@@ -1,7 +1,6 @@
 #include "server/listen/grpc_listener.h"
 
 #include <grpc/grpc.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <unistd.h>
@@ -106,13 +105,10 @@ void HoldGrpc() {
   std::call_once(once, [] { grpc_init(); });
 }
 
-void EnableHealthAndReflection() {
+void EnableHealth() {
   HoldGrpc();
   static std::once_flag once;
-  std::call_once(once, [] {
-    grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  });
+  std::call_once(once, [] { grpc::EnableDefaultHealthCheckService(true); });
 }
 
 void HandOver(int fd, grpc::experimental::ExternalConnectionAcceptor* acceptor) {
@@ -147,6 +143,15 @@ grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   // absl's and gRPC's codes are the same numbers.
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(CutStatusMessage(status.message())));
+}
+
+absl::StatusOr<absl::string_view> InOnePiece(const grpc::ByteBuffer& bytes, grpc::Slice* slice) {
+  if (!bytes.TrySingleSlice(slice).ok()) {  // else the usual case, without a copy
+    if (const grpc::Status status = bytes.DumpToSingleSlice(slice); !status.ok()) {
+      return absl::InternalError(status.error_message());
+    }
+  }
+  return absl::string_view(reinterpret_cast<const char*>(slice->begin()), slice->size());
 }
 
 absl::Status DecodeMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {

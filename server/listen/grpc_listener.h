@@ -1,5 +1,5 @@
-// What the two gRPC listeners share: binding, health, reflection, status codes. For check_server.cc and admin_server.cc
-// alone: gRPC's headers are slow, and go no further.
+// What the two gRPC listeners share: binding, health, messages, status codes. For what serves them alone: gRPC's
+// headers are slow, and go no further.
 #ifndef SLUICE_SERVER_LISTEN_GRPC_LISTENER_H_
 #define SLUICE_SERVER_LISTEN_GRPC_LISTENER_H_
 
@@ -8,6 +8,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
 #include <grpcpp/support/status.h>
 
 #include <functional>
@@ -15,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "server/listen/accept_loop.h"
@@ -39,8 +41,8 @@ struct GrpcListenerOptions {
 // Keeps gRPC until the process ends. Giving its last reference back waits for its poller, up to ten seconds where a
 // write was blocked shortly before: a node that has drained would hang for nothing.
 void HoldGrpc();
-// Turns health and reflection on for every server built from now on.
-void EnableHealthAndReflection();
+// Turns health on for every server built from now on. gRPC's own service holds no thread for a watch of it.
+void EnableHealth();
 
 // The bounds that every server of gRPC has here: streams of a connection, sizes, silence.
 void SetBounds(int receive_bytes_max, grpc::ServerBuilder* builder);
@@ -65,6 +67,9 @@ absl::StatusOr<GrpcListener> StartListener(const GrpcListenerOptions& options, g
 
 // The same code and message. Messages are cut at 1,000 bytes: they travel in a header.
 grpc::Status ToGrpc(const absl::Status& status);
+
+// The bytes of a message in one piece: `*slice` keeps them.
+absl::StatusOr<absl::string_view> InOnePiece(const grpc::ByteBuffer& bytes, grpc::Slice* slice);
 
 // Reads a message. INVALID_ARGUMENT where `bytes` are none. Reuses the memory of `*message`.
 absl::Status DecodeMessage(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);

@@ -4,7 +4,6 @@
 #include <google/protobuf/descriptor.pb.h>
 
 #include <set>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "enforcement/names.h"
@@ -55,11 +54,8 @@ void AppendFileAnswer(const FileDescriptor* file, absl::string_view wanted, std:
 
 }  // namespace
 
-Reflection::Reflection(Router* router) : router_(router) {
-  router->AddGrpc("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", this, GrpcRoute::Flow::kStream);
-}
-
-absl::Status Reflection::Call(absl::string_view request, const CallContext& context, std::string* response) {
+absl::Status AnswerReflection(absl::string_view request, const std::vector<std::string>& services,
+                              std::string* response) {
   uint32_t asked = 0;
   std::string name;
   WireReader fields(request);
@@ -79,13 +75,13 @@ absl::Status Reflection::Call(absl::string_view request, const CallContext& cont
       AppendFileAnswer(pool->FindFileContainingSymbol(name), name, response);
       break;
     case kListServices: {
-      std::string services;
-      for (const std::string& service : router_->GrpcServices()) {
+      std::string list;
+      for (const std::string& service : services) {
         std::string entry;
         AppendTextField(1, service, &entry);
-        AppendBytesField(1, entry, &services);
+        AppendBytesField(1, entry, &list);
       }
-      AppendBytesField(kListServicesResponse, services, response);
+      AppendBytesField(kListServicesResponse, list, response);
       break;
     }
     default:
@@ -96,6 +92,14 @@ absl::Status Reflection::Call(absl::string_view request, const CallContext& cont
                        response);
   }
   return absl::OkStatus();
+}
+
+Reflection::Reflection(Router* router) : router_(router) {
+  router->AddGrpc(kReflectionMethod, this, GrpcRoute::Flow::kStream);
+}
+
+absl::Status Reflection::Call(absl::string_view request, const CallContext& context, std::string* response) {
+  return AnswerReflection(request, router_->GrpcServices(), response);
 }
 
 }  // namespace sluice

@@ -1,13 +1,18 @@
 // Who may do what over a real admin listener: each credential tries every method, each role every event. The tables in
 // docs/security.md are what this found; SLUICE_UPDATE_DOCS=1 writes them.
 #include <fcntl.h>
+#include <grpcpp/create_channel_posix.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/escaping.h"
@@ -18,6 +23,7 @@
 #include "proto/translate.h"
 #include "raw_call.h"
 #include "server/admin/admin_server.h"
+#include "server/admin/reflection_service.h"
 #include "sluice/v1/admin.grpc.pb.h"
 #include "test_node.h"
 
@@ -54,6 +60,29 @@ class AdminAccessTest : public testing::Test {
     channel_ = Connect(server_->address());
     admin_ = v1::PolicyAdmin::NewStub(channel_);
     log_ = v1::DecisionLog::NewStub(channel_);
+  }
+
+  // A connection to the Unix socket of a user whose group the kernel takes to be `gid`: groups are a thread's own
+  // there, while setgroups(3) sets those of all threads. REQUIRES: root.
+  std::shared_ptr<grpc::Channel> ConnectInGroup(gid_t gid) {
+    int fd = -1;
+    std::thread([&] {
+      ASSERT_EQ(syscall(SYS_setgroups, 1, &gid), 0);
+      fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      sockaddr_un name = {};
+      name.sun_family = AF_UNIX;
+      server_->address().path.copy(name.sun_path, sizeof(name.sun_path) - 1);
+      ASSERT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name)), 0);
+    }).join();
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return grpc::CreateInsecureChannelFromFd("admin", fd);
+  }
+
+  static grpc::Status ListOver(const std::shared_ptr<grpc::Channel>& channel, const std::string& token = "") {
+    v1::ListRequest request;
+    request.set_kind("flags");
+    v1::ListResponse response;
+    return v1::PolicyAdmin::NewStub(channel)->List(As(token).get(), request, &response);
   }
 
   std::string Logged() const {
@@ -317,6 +346,62 @@ TEST_F(AdminAccessTest, AUserOfThisMachineIsKnownByTheKernelAndAStrangerIsNot) {
   EXPECT_EQ(HealthOf(channel_), "NOT_SERVING") << "health is everybody's";
   EXPECT_TRUE(Call(AdminMethod::kQuery, "helper").ok()) << "a token counts from whoever shows it";
   EXPECT_EQ(Call(AdminMethod::kList, "helper").error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(AdminAccessTest, StrangersWhoKeepReflectionOpenHoldNoThread) {
+  ASSERT_NO_FATAL_FAILURE(Start(Entry("helper", "reads: policy"), /*over_tcp=*/true));
+  std::vector<std::unique_ptr<ReflectionCall>> open;
+  for (int i = 0; i < 200; ++i) {
+    open.push_back(std::make_unique<ReflectionCall>(channel_));
+    ASSERT_THAT(open.back()->ListServices(), HasSubstr("sluice.v1.PolicyAdmin")) << i;
+  }
+  const grpc::Status status = Call(AdminMethod::kList, "helper");
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  // The last ones go on, with whatever they ask; those before them made place.
+  ReflectionCall& oldest = *open[open.size() - kReflectionsMax];
+  EXPECT_THAT(oldest.Ask("\x22\x15sluice.v1.DecisionLog"), HasSubstr("sluice/v1/admin.proto"));
+  EXPECT_THAT(oldest.Ask("\x1a\x01x"), HasSubstr("no 'x' here"));
+  EXPECT_EQ(open[open.size() - kReflectionsMax - 1]->ListServices(), "");
+}
+
+TEST_F(AdminAccessTest, ReflectionReadsNoGiants) {
+  ASSERT_NO_FATAL_FAILURE(Start(Entry("helper", "reads: policy")));
+  ReflectionCall call(channel_);
+  EXPECT_NE(call.Ask("\x22\x80\x10" + std::string(2048, 'x')), "");
+  EXPECT_EQ(call.Ask("\x22\x80\x20" + std::string(kReflectionBytesMax, 'x')), "");
+}
+
+// One user with all of its threads taken: a server for another, made then, found none, and gRPC ended the process.
+TEST_F(AdminAccessTest, EachUserOfThisMachineHasThreadsOfItsOwn) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can act as others";
+  ASSERT_NO_FATAL_FAILURE(Start("- {name: a, gid: [70001, 70002], roles: [BILLING], reads: policy}\n"));
+  const auto channel = ConnectInGroup(70001);
+  const auto admin = v1::PolicyAdmin::NewStub(channel);
+  struct Held {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReaderWriter<v1::ApplyRequest, v1::ApplyResponse>> stream;
+  };
+  std::vector<std::unique_ptr<Held>> held;
+  v1::ApplyResponse response;
+  bool answered = true;
+  while (answered && held.size() < 200) {
+    held.push_back(std::make_unique<Held>());
+    held.back()->stream = admin->ApplyStream(&held.back()->context);
+    answered = held.back()->stream->Write(v1::ApplyRequest()) && held.back()->stream->Read(&response);
+  }
+  ASSERT_FALSE(answered) << "of " << held.size();
+  EXPECT_EQ(held.back()->stream->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  held.pop_back();
+
+  grpc::Status status = ListOver(ConnectInGroup(70002));
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(ListOver(ConnectInGroup(70003)).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  for (auto& one : held) {
+    one->stream->WritesDone();
+    EXPECT_TRUE(one->stream->Finish().ok());
+  }
+  status = ListOver(channel);
+  EXPECT_TRUE(status.ok()) << status.error_message();
 }
 
 TEST_F(AdminAccessTest, ALineOfTheLogIsNotAsLongAsWhatItsCallerWrote) {

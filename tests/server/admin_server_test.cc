@@ -424,7 +424,7 @@ TEST_F(AdminServerTest, SaysServingOfItselfWhileTheNodeIsNotReady) {
   EXPECT_EQ(HealthOf(admin_.channel(), "sluice.v1.PolicyAdmin"), "SERVING");
   admin_.server().SetServing(true);
   EXPECT_EQ(HealthOf(admin_.channel()), "SERVING");
-  EXPECT_THAT(ReflectedServices(admin_.channel()),
+  EXPECT_THAT(ReflectionCall(admin_.channel()).ListServices(),
               AllOf(HasSubstr("sluice.v1.PolicyAdmin"), HasSubstr("sluice.v1.DecisionLog")));
 }
 

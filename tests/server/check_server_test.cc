@@ -286,7 +286,7 @@ TEST_P(CheckServerTest, SaysServingOnlyWhenToldTo) {
 }
 
 TEST_P(CheckServerTest, ReflectsItsServices) {
-  EXPECT_THAT(ReflectedServices(channel_),
+  EXPECT_THAT(ReflectionCall(channel_).ListServices(),
               AllOf(HasSubstr("sluice.v1.Enforcement"), HasSubstr("grpc.health.v1.Health")));
 }
 

@@ -63,28 +63,50 @@ inline std::string HealthOf(const std::shared_ptr<grpc::Channel>& channel, const
   return "?";
 }
 
-// The names that reflection lists, as the bytes of its answer.
-inline std::string ReflectedServices(const std::shared_ptr<grpc::Channel>& channel) {
-  grpc::GenericStub stub(channel);
-  grpc::ClientContext context;
-  grpc::CompletionQueue queue;
-  void* tag;
-  bool ok;
-  auto stream = stub.PrepareCall(&context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
-  stream->StartCall(nullptr);
-  queue.Next(&tag, &ok);
-  grpc::Slice slice(std::string("\x3a\x00", 2));  // list_services: ""
-  stream->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
-  queue.Next(&tag, &ok);
-  grpc::ByteBuffer bytes;
-  stream->Read(&bytes, nullptr);
-  queue.Next(&tag, &ok);
-  const std::string names = ok ? BytesOf(bytes) : "";
-  grpc::Status status;
-  stream->Finish(&status, nullptr);
-  queue.Next(&tag, &ok);
-  return names;
-}
+// A call of reflection that stays open until this goes.
+class ReflectionCall {
+ public:
+  explicit ReflectionCall(const std::shared_ptr<grpc::Channel>& channel)
+      : stub_(channel),
+        stream_(
+            stub_.PrepareCall(&context_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue_)) {
+    stream_->StartCall(nullptr);
+    Await();
+  }
+  ~ReflectionCall() {
+    context_.TryCancel();
+    grpc::Status status;
+    stream_->Finish(&status, nullptr);
+    Await();
+  }
+  ReflectionCall(const ReflectionCall&) = delete;
+  ReflectionCall& operator=(const ReflectionCall&) = delete;
+
+  // The bytes of the answer to a request; empty where the call is over.
+  std::string Ask(const std::string& request) {
+    grpc::Slice slice(request);
+    stream_->Write(grpc::ByteBuffer(&slice, 1), nullptr);
+    Await();
+    grpc::ByteBuffer bytes;
+    stream_->Read(&bytes, nullptr);
+    return Await() ? BytesOf(bytes) : "";
+  }
+  // The names that are listed are in it.
+  std::string ListServices() { return Ask(std::string("\x3a\x00", 2)); }
+
+ private:
+  bool Await() {
+    void* tag;
+    bool ok = false;
+    queue_.Next(&tag, &ok);
+    return ok;
+  }
+
+  grpc::GenericStub stub_;
+  grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
+  const std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
+};
 
 }  // namespace sluice
 
