@@ -34,6 +34,9 @@ constexpr int kReceiveBytesMax = 32 << 20;
 // server has as many of its own: no user of the Unix socket takes another's, and gRPC, which ends the process where a
 // new server finds no thread left, always finds one.
 constexpr int kThreadsMax = 2 * kWatchersMax;
+// How long a connection of the Unix socket whose user is not known takes new calls. The next one is looked at anew, so
+// that a change of the access file counts for whoever was there before it.
+constexpr int kStrangerAgeMs = 5000;
 constexpr size_t kAnnouncementsAtOnce = 1000;
 // Of one request, how many refused events have a line of their own in the log.
 constexpr int64_t kRefusalsTold = 16;
@@ -62,11 +65,30 @@ struct Shared {
   std::atomic<int> exports{0};
 };
 
+// What the services of one server share: of one user of a Unix socket, or of TCP.
+struct Served {
+  Shared* shared;
+  absl::optional<Credential::Peer> peer;
+  std::atomic<bool> leaving{false};
+
+  // Why calls that would go on by themselves are to end; OK where they are not.
+  absl::Status Ending() const {
+    if (shared->draining.load(std::memory_order_relaxed)) return absl::UnavailableError("the node is shutting down");
+    if (leaving.load(std::memory_order_relaxed)) {
+      return absl::UnavailableError("too many users of this machine at once: this one's connection makes place");
+    }
+    return absl::OkStatus();
+  }
+};
+
 class AdminService final : public ByteService<v1::PolicyAdmin> {
  public:
-  AdminService(Shared* shared, const absl::optional<Credential::Peer>& peer)
-      : ByteService(&shared->gate, peer), shared_(*shared), parts_(shared->parts) {
-    const Questions& questions = shared->questions;
+  explicit AdminService(const Served* served)
+      : ByteService(&served->shared->gate, served->peer),
+        served_(*served),
+        shared_(*served->shared),
+        parts_(shared_.parts) {
+    const Questions& questions = shared_.questions;
     ServeUnary<v1::ApplyRequest, v1::ApplyResponse>(
         AdminMethod::kApply,
         [this](const auto& request, auto* call, auto* response) { return ApplyOnce(request, call, response); });
@@ -199,8 +221,8 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
     size_t sent = 0;
     v1::Announcement message;
     while (!stream->cancelled()) {
-      if (shared_.draining.load(std::memory_order_relaxed)) {
-        return absl::UnavailableError(absl::StrCat("the node is shutting down; resume from revision ", revision));
+      if (const absl::Status ending = served_.Ending(); !ending.ok()) {
+        return absl::Status(ending.code(), absl::StrCat(ending.message(), "; resume from revision ", revision));
       }
       const absl::StatusOr<std::vector<Announcement>> next =
           parts_.writer->Announcements(revision, sent + kAnnouncementsAtOnce);
@@ -223,14 +245,18 @@ class AdminService final : public ByteService<v1::PolicyAdmin> {
     return absl::OkStatus();
   }
 
+  const Served& served_;
   Shared& shared_;
   const AdminServer::Parts& parts_;
 };
 
 class DecisionLogService final : public ByteService<v1::DecisionLog> {
  public:
-  DecisionLogService(Shared* shared, const absl::optional<Credential::Peer>& peer)
-      : ByteService(&shared->gate, peer), shared_(*shared), decisions_(shared->parts.decisions) {
+  explicit DecisionLogService(const Served* served)
+      : ByteService(&served->shared->gate, served->peer),
+        served_(*served),
+        shared_(*served->shared),
+        decisions_(shared_.parts.decisions) {
     Serve<v1::LogQuery, v1::DecisionRecord>(AdminMethod::kQuery, [this](auto* stream) { return Query(stream); });
   }
 
@@ -251,12 +277,13 @@ class DecisionLogService final : public ByteService<v1::DecisionLog> {
       const absl::Status status = decisions_->Query(request, &cursor, send);
       const bool enough = request.limit() > 0 && left <= 0;
       if (!status.ok() || !request.follow() || enough || stream->cancelled()) return status;
-      if (shared_.draining.load(std::memory_order_relaxed)) return absl::UnavailableError("the node is shutting down");
+      if (const absl::Status ending = served_.Ending(); !ending.ok()) return ending;
       if (request.limit() > 0) request.set_limit(left);
       absl::SleepFor(kFollowTick);
     }
   }
 
+  const Served& served_;
   Shared& shared_;
   const DecisionSource* const decisions_;
 };
@@ -264,8 +291,7 @@ class DecisionLogService final : public ByteService<v1::DecisionLog> {
 // The services of one user of a Unix socket, or of TCP, and the server that serves them.
 class Endpoint final : public PeerListener::Endpoint {
  public:
-  Endpoint(Shared* shared, const absl::optional<Credential::Peer>& peer)
-      : shared_(*shared), admin_(shared, peer), log_(shared, peer) {}
+  Endpoint(Shared* shared, const absl::optional<Credential::Peer>& peer) : served_{shared, peer} {}
 
   absl::Status StartTcp(const AdminServer::Options& options) {
     const absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> credentials = CredentialsBy(options.tls);
@@ -274,7 +300,7 @@ class Endpoint final : public PeerListener::Endpoint {
     AddTo(&builder);
     absl::StatusOr<GrpcListener> started = StartListener(
         {options.address, options.rights, options.make_folder, kReceiveBytesMax, options.inherited, *credentials,
-         [connections = &shared_.connections](int fd) { return connections->LetIn(fd, /*known=*/false); }},
+         [connections = &served_.shared->connections](int fd) { return connections->LetIn(fd, /*known=*/false); }},
         &builder);
     if (!started.ok()) return started.status();
     listener_ = *std::move(started);
@@ -285,6 +311,8 @@ class Endpoint final : public PeerListener::Endpoint {
     grpc::ServerBuilder builder;
     AddTo(&builder);
     SetBounds(kReceiveBytesMax, &builder);
+    // Calls under way go on, for as long as they like: a token counts from whoever shows it.
+    if (!served_.peer) builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kStrangerAgeMs);
     listener_.acceptor = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
     listener_.server = builder.BuildAndStart();
@@ -295,6 +323,7 @@ class Endpoint final : public PeerListener::Endpoint {
   const ListenAddress& address() const { return listener_.address; }
   grpc::Server& server() override { return *listener_.server; }
   grpc::experimental::ExternalConnectionAcceptor& acceptor() override { return *listener_.acceptor; }
+  void Leave() override { served_.leaving.store(true, std::memory_order_relaxed); }
 
  private:
   void AddTo(grpc::ServerBuilder* builder) {
@@ -306,9 +335,9 @@ class Endpoint final : public PeerListener::Endpoint {
     builder->SetResourceQuota(quota);
   }
 
-  Shared& shared_;
-  AdminService admin_;
-  DecisionLogService log_;
+  Served served_;
+  AdminService admin_{&served_};
+  DecisionLogService log_{&served_};
   ReflectionService reflection_{{"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection",
                                  v1::DecisionLog::service_full_name(), v1::PolicyAdmin::service_full_name()}};
   GrpcListener listener_;  // last: its server uses the others
@@ -347,6 +376,11 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& o
     hooks.on_stranger = [one](const Credential::Peer& peer, int pid) {
       if (one->shared.parts.logger == nullptr) return;
       one->shared.parts.logger->Warning("stranger at the admin socket", {{"uid", peer.uid}, {"pid", pid}});
+    };
+    hooks.on_leave = [one](const Credential::Peer& peer, const Credential::Peer& newcomer) {
+      if (one->shared.parts.logger == nullptr) return;
+      one->shared.parts.logger->Warning("too many users at the admin socket",
+                                        {{"cut", peer.uid}, {"for", newcomer.uid}, {"max", kPeersMax}});
     };
     hooks.let_in = [one](int fd, bool known) { return one->shared.connections.LetIn(fd, known); };
     absl::StatusOr<std::unique_ptr<PeerListener>> local = PeerListener::Start(

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "server/listen/grpc_listener.h"
 #include "server/listen/listening_socket.h"
 
@@ -16,6 +17,8 @@ namespace sluice {
 namespace {
 
 constexpr size_t kGroupsMax = 65536;  // the kernel's own bound
+// How long the calls of a server that goes may take to finish.
+constexpr absl::Duration kLeaveGrace = absl::Seconds(5);
 
 absl::StatusOr<Credential::Peer> PeerOf(int fd, int* pid) {
   ucred credentials = {};
@@ -64,20 +67,26 @@ PeerListener::~PeerListener() { Shutdown(std::chrono::system_clock::now()); }
 void PeerListener::SetServing(const std::function<void(grpc::Server&)>& set) {
   absl::MutexLock lock(&mutex_);
   set_serving_ = set;
-  for (const auto& [key, endpoint] : endpoints_) set_serving_(endpoint->server());
+  for (const auto& [key, user] : users_) set_serving_(user.endpoint->server());
+  if (strangers_ != nullptr) set_serving_(strangers_->server());
 }
 
 void PeerListener::Shutdown(std::chrono::system_clock::time_point deadline) {
   if (std::exchange(down_, true)) return;
   if (accept_loop_ != nullptr) accept_loop_->Stop();
   if (own_) unlink(address_.path.c_str());
-  std::map<std::string, std::unique_ptr<Endpoint>> endpoints;
+  std::vector<std::unique_ptr<Endpoint>> endpoints;
+  std::list<Leaving> leaving;
   {
     absl::MutexLock lock(&mutex_);
-    endpoints.swap(endpoints_);
+    for (auto& [key, user] : users_) endpoints.push_back(std::move(user.endpoint));
+    users_.clear();
+    if (strangers_ != nullptr) endpoints.push_back(std::move(strangers_));
+    leaving.swap(leaving_);
   }
   // One after the other, all by the same deadline: calls of the later ones go on meanwhile.
-  for (const auto& [key, endpoint] : endpoints) endpoint->server().Shutdown(deadline);
+  for (const auto& endpoint : endpoints) endpoint->server().Shutdown(deadline);
+  for (Leaving& one : leaving) one.thread.join();
 }
 
 void PeerListener::Take(int fd) {
@@ -95,19 +104,54 @@ void PeerListener::Take(int fd) {
 
 PeerListener::Endpoint* PeerListener::EndpointFor(const Credential::Peer& peer, bool known) {
   absl::MutexLock lock(&mutex_);
-  std::string key = known ? absl::StrCat(peer.uid, ":", absl::StrJoin(peer.gids, ",")) : "";
-  // Beyond the bound a user is one of the unknown; a token still tells who it is.
-  if (endpoints_.find(key) == endpoints_.end() && endpoints_.size() > kPeersMax) key.clear();
-  std::unique_ptr<Endpoint>& endpoint = endpoints_[key];
-  if (endpoint == nullptr) {
-    endpoint = hooks_.make(key.empty() ? absl::nullopt : absl::make_optional(peer));
-    if (endpoint == nullptr) {
-      endpoints_.erase(key);
-      return nullptr;
-    }
-    if (set_serving_) set_serving_(endpoint->server());
+  if (!known) {
+    if (strangers_ == nullptr) strangers_ = Make(absl::nullopt);
+    return strangers_.get();
   }
-  return endpoint.get();
+  const std::string key = absl::StrCat(peer.uid, ":", absl::StrJoin(peer.gids, ","));
+  auto it = users_.find(key);
+  if (it == users_.end()) {
+    if (users_.size() >= kPeersMax && !MakePlaceFor(peer)) return nullptr;
+    std::unique_ptr<Endpoint> endpoint = Make(peer);
+    if (endpoint == nullptr) return nullptr;
+    it = users_.emplace(key, User{peer, std::move(endpoint)}).first;
+  }
+  it->second.last_taken = ++takes_;
+  return it->second.endpoint.get();
+}
+
+std::unique_ptr<PeerListener::Endpoint> PeerListener::Make(const absl::optional<Credential::Peer>& peer) {
+  std::unique_ptr<Endpoint> endpoint = hooks_.make(peer);
+  if (endpoint != nullptr && set_serving_) set_serving_(endpoint->server());
+  return endpoint;
+}
+
+bool PeerListener::MakePlaceFor(const Credential::Peer& newcomer) {
+  for (auto it = leaving_.begin(); it != leaving_.end();) {
+    if (it->over->load(std::memory_order_relaxed)) {
+      it->thread.join();
+      it = leaving_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  if (leaving_.size() >= kPeersMax) return false;
+  const auto oldest = std::min_element(users_.begin(), users_.end(), [](const auto& a, const auto& b) {
+    return a.second.last_taken < b.second.last_taken;
+  });
+  if (hooks_.on_leave) hooks_.on_leave(oldest->second.peer, newcomer);
+  Leaving leaving;
+  leaving.over = std::make_shared<std::atomic<bool>>(false);
+  // Apart, since a shutdown waits for calls, and here the next connection waits.
+  leaving.thread = std::thread(
+      [endpoint = std::move(oldest->second.endpoint), over = leaving.over, deadline = DeadlineAfter(kLeaveGrace)] {
+        endpoint->Leave();
+        endpoint->server().Shutdown(deadline);
+        over->store(true, std::memory_order_relaxed);  // all that follows from it is a join
+      });
+  leaving_.push_back(std::move(leaving));
+  users_.erase(oldest);
+  return true;
 }
 
 }  // namespace sluice

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -18,11 +19,13 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/translate.h"
 #include "raw_call.h"
 #include "server/admin/admin_server.h"
+#include "server/admin/peer_listener.h"
 #include "server/admin/reflection_service.h"
 #include "sluice/v1/admin.grpc.pb.h"
 #include "test_node.h"
@@ -402,6 +405,59 @@ TEST_F(AdminAccessTest, EachUserOfThisMachineHasThreadsOfItsOwn) {
   }
   status = ListOver(channel);
   EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
+TEST_F(AdminAccessTest, AUserTooManyTakesThePlaceOfTheOneWhoCameLongestAgo) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can act as others";
+  std::vector<gid_t> groups;
+  for (size_t i = 0; i <= kPeersMax; ++i) groups.push_back(static_cast<gid_t>(70000 + i));
+  ASSERT_NO_FATAL_FAILURE(
+      Start(absl::StrCat("- {name: a, gid: [", absl::StrJoin(groups, ", "), "], reads: policy}\n")));
+  std::vector<std::shared_ptr<grpc::Channel>> channels;
+  for (size_t i = 0; i < kPeersMax; ++i) {
+    channels.push_back(ConnectInGroup(groups[i]));
+    ASSERT_TRUE(ListOver(channels.back()).ok()) << i;
+  }
+  grpc::ClientContext context;
+  const auto watch = v1::PolicyAdmin::NewStub(channels[1])->Watch(&context, v1::WatchRequest());
+  watch->WaitForInitialMetadata();
+  ASSERT_TRUE(ListOver(ConnectInGroup(groups[0])).ok());
+  EXPECT_EQ(Logged(), "");
+
+  // Now the second is the one who came longest ago.
+  const grpc::Status status = ListOver(ConnectInGroup(groups.back()));
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(Logged(), HasSubstr("too many users at the admin socket"));
+  v1::Announcement announcement;
+  EXPECT_FALSE(watch->Read(&announcement));
+  const grpc::Status ended = watch->Finish();
+  EXPECT_EQ(ended.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(ended.error_message(), HasSubstr("resume from revision 0"));
+  EXPECT_TRUE(ListOver(channels[0]).ok());
+  EXPECT_TRUE(ListOver(ConnectInGroup(groups[1])).ok()) << "it comes again";
+}
+
+TEST_F(AdminAccessTest, AStrangerWhomTheFileNamesLaterIsKnownOnItsNextConnectionWhichIsSoon) {
+  const std::string helper = Entry("helper", "reads: policy");
+  ASSERT_NO_FATAL_FAILURE(Start(helper));
+  EXPECT_EQ(Call(AdminMethod::kList, "").error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  const auto context = As("helper");
+  const auto watch = admin_->Watch(context.get(), v1::WatchRequest());
+  watch->WaitForInitialMetadata();
+  std::ofstream(path_) << "callers:\n" << helper << "- {name: me, uid: " << geteuid() << ", reads: policy}\n";
+  ASSERT_EQ(*access_->Refresh(), AccessSource::Change::kTaken);
+  // The channel leaves READY when the server says that its connection takes no more calls.
+  const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(30);
+  grpc::Status status = Call(AdminMethod::kList, "");
+  while (!status.ok() && channel_->WaitForStateChange(GRPC_CHANNEL_READY, deadline)) {
+    status = Call(AdminMethod::kList, "");
+  }
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  ASSERT_TRUE(node_.writer().Apply({PolicyEvent()}, node_.clock().Now()).ok());  // rejected, and so announced
+  v1::Announcement announcement;
+  EXPECT_TRUE(watch->Read(&announcement)) << "what was under way goes on";
+  context->TryCancel();
+  watch->Finish();
 }
 
 TEST_F(AdminAccessTest, ALineOfTheLogIsNotAsLongAsWhatItsCallerWrote) {
