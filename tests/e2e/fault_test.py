@@ -22,8 +22,6 @@ SHIM = harness.BIN / "libsluice_fault_shim.so"
 CALLS = ["none", "pwrite", "pwritev", "write", "writev", "fsync", "fdatasync", "ftruncate", "open", "mmap", "pread",
          "flock", "rename", "link"]
 FAILED = 1
-
-
 HANG = -1  # in the place of an errno
 
 
