@@ -160,7 +160,10 @@ absl::Status Node::StartAdmin() {
                           .on_applied = [this] { Refresh(); }});
   if (!admin_server.ok()) return Named("listen.admin", admin_server.status());
   admin_server_ = *std::move(admin_server);
-  admin_started_.store(true, std::memory_order_release);
+  {
+    absl::MutexLock lock(&refresh_mutex_);
+    admin_started_ = true;
+  }
   logger_.Info("listening", {{"for", "administration"},
                              {"address", FormatListenAddress(admin_server_->address())},
                              {"inherited", surroundings_->sockets.admin.has_value()}});

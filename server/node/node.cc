@@ -167,7 +167,7 @@ void Node::Refresh() {
     if (check_server_ != nullptr) check_server_->NotifyWatchers();
   }
   // An event may be applied before Listen has come to the next line.
-  if (admin_started_.load(std::memory_order_acquire)) admin_server_->SetServing(readiness_.ready());
+  if (admin_started_) admin_server_->SetServing(readiness_.ready());
 }
 
 void Node::TakeOver(const StampedEvent& event, bool fresh) {

@@ -3,7 +3,6 @@
 #ifndef SLUICE_SERVER_NODE_NODE_H_
 #define SLUICE_SERVER_NODE_NODE_H_
 
-#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -138,7 +137,7 @@ class Node {
   std::unique_ptr<CheckServer> check_server_;  // null, but where gRPC serves listen.check
   std::unique_ptr<AccessSource> access_;
   std::unique_ptr<AdminServer> admin_server_;
-  std::atomic<bool> admin_started_{false};
+  bool admin_started_ ABSL_GUARDED_BY(refresh_mutex_) = false;
   std::unique_ptr<HttpServer> http_server_;
   absl::Status last_tick_;  // of KeepPolicy
   absl::Status last_flush_;
