@@ -9,6 +9,8 @@
 #include "client/commands.h"
 #include "client/log_follower.h"
 #include "client/usage_tail.h"
+#include "enforcement/check.h"
+#include "enforcement/names.h"
 
 namespace sluice {
 namespace {
@@ -35,6 +37,19 @@ int RunTailUsage(const Session& session, const TailFlags& flags) {
     absl::StatusOr<int> operation = ParseWord("--operation", v1::Operation_descriptor(), flags.operation);
     if (!operation.ok()) return session.Fail(operation.status());
     options.operation = static_cast<Operation>(*operation);
+  }
+  // Sent with every report: one that no message can carry would make each an error.
+  const struct {
+    absl::string_view flag;
+    const std::string& text;
+    size_t bytes_max;
+  } names[] = {{"--host", flags.host, kHostBytesMax},
+               {"--bucket", flags.bucket, kBucketBytesMax},
+               {"--owner", flags.owner, kAccountBytesMax}};
+  for (const auto& name : names) {
+    if (IsUtf8(name.text) && name.text.size() <= name.bytes_max) continue;
+    return session.UsageError(absl::StrCat(name.flag, ": wanted UTF-8 of at most ", name.bytes_max, " bytes, got ",
+                                           name.text.size(), " bytes"));
   }
   absl::Duration poll;
   if (!absl::ParseDuration(flags.poll, &poll) || poll <= absl::ZeroDuration()) {

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <utility>
 
@@ -20,6 +21,11 @@ namespace {
 
 constexpr absl::string_view kStateHeader = "sluice-tail-usage 1";
 constexpr int kUsagesMax = 1024;  // of one report
+
+// A line may say an exabyte, and a batch has thousands of them.
+int64_t AddUpTo(int64_t sum, int64_t more) {
+  return sum > std::numeric_limits<int64_t>::max() - more ? std::numeric_limits<int64_t>::max() : sum + more;
+}
 
 absl::Status WriteDurably(const std::string& path, absl::string_view text) {
   const std::string beside = absl::StrCat(path, ".new");
@@ -66,24 +72,33 @@ absl::Status SaveTailState(const std::string& path, const TailState& state) {
 UsageTail::UsageTail(Options options, LogFollower* follower, Send send)
     : options_(std::move(options)), follower_(follower), send_(std::move(send)) {}
 
+bool UsageTail::Read(absl::string_view line, absl::string_view* first_host) {
+  *first_host = {};
+  if (!options_.host_first) return ParseAccessLine(line, &line_) == AccessLineError::kNone;
+  // JSON names the host itself. A host that a client wrote may begin like it.
+  if (absl::StartsWith(line, "{") && ParseAccessLine(line, &line_) == AccessLineError::kNone) return true;
+  const size_t space = line.find(' ');
+  if (space == absl::string_view::npos) return false;
+  *first_host = line.substr(0, space);
+  return ParseAccessLine(line.substr(space + 1), &line_) == AccessLineError::kNone;
+}
+
 void UsageTail::Add(absl::string_view line) {
   ++counts_.lines;
   absl::string_view first_host;
-  if (options_.host_first && !absl::StartsWith(line, "{")) {  // JSON names the host itself
-    const size_t space = line.find(' ');
-    first_host = line.substr(0, space);
-    line = space == absl::string_view::npos ? absl::string_view() : line.substr(space + 1);
-  }
-  if (ParseAccessLine(line, &line_) != AccessLineError::kNone) {
+  if (!Read(line, &first_host)) {
     ++counts_.unreadable;
     return;
   }
-  const absl::string_view host = !line_.host.empty()   ? line_.host
-                                 : !first_host.empty() ? first_host
-                                                       : absl::string_view(options_.host);
+  absl::string_view host = !line_.host.empty()   ? line_.host
+                           : !first_host.empty() ? first_host
+                                                 : absl::string_view(options_.host);
   const Operation operation = options_.operation.value_or(OperationOf(line_.method));
   std::string buffer;
   std::string key(KeyOfPath(line_.path, &buffer));
+  // What no message can carry is not a name that a limit could have, and one would make the whole report an error.
+  if (!IsUtf8(host) || host.size() > kHostBytesMax) host = {};
+  if (!IsUtf8(key) || key.size() > kKeyBytesMax) key.clear();
   const bool is_address = ParseAddress(line_.client).has_value();
   const absl::string_view client = is_address ? line_.client : absl::string_view();
   const std::string name = absl::StrCat(host, "\n", key, "\n", client, "\n", static_cast<int>(operation));
@@ -93,14 +108,13 @@ void UsageTail::Add(absl::string_view line) {
     usage->set_owner(options_.owner);
     usage->set_bucket(options_.bucket);
     usage->set_host(std::string(host));
-    // What no message can carry is not an object that a limit could name.
-    if (IsUtf8(key) && key.size() <= kKeyBytesMax) usage->set_key(std::move(key));
+    usage->set_key(std::move(key));
     usage->set_client_ip(std::string(client));
     usage->set_operation(static_cast<v1::Operation>(operation));
   }
   v1::Usage* usage = batch_.mutable_usages(found->second);
-  usage->set_bytes_out(usage->bytes_out() + line_.bytes);
-  counts_.bytes += line_.bytes;
+  usage->set_bytes_out(AddUpTo(usage->bytes_out(), line_.bytes));
+  counts_.bytes = AddUpTo(counts_.bytes, line_.bytes);
 }
 
 absl::Status UsageTail::SendBatch() {

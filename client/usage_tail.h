@@ -2,7 +2,7 @@
 //
 // Before a batch is sent, where it begins and ends is on disk; the id of its report is where it begins. After a crash
 // between the two, the same lines are sent again under the same id, and sluiced counts them once. It remembers the last
-// 65,536 ids until it restarts itself; a report whose answer was lost in such a restart counts twice.
+// 262,144 ids, over its own restarts too.
 #ifndef SLUICE_CLIENT_USAGE_TAIL_H_
 #define SLUICE_CLIENT_USAGE_TAIL_H_
 
@@ -61,6 +61,8 @@ class UsageTail {
   const Counts& counts() const { return counts_; }
 
  private:
+  // Reads `line` into line_. `*first_host`: the word before it, where there is one.
+  bool Read(absl::string_view line, absl::string_view* first_host);
   void Add(absl::string_view line);
   absl::Status SendBatch();
 

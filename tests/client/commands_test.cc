@@ -121,6 +121,8 @@ TEST_F(CommandsTest, RefusesMalformedValues) {
   EXPECT_THAT(RunWords({"limit", "set", "--rate", "1"}).err, HasSubstr("--scope"));
   EXPECT_EQ(RunWords({"limit", "set", "--rate", "-1", "--scope", "ACCOUNT"}).code, kExitUsage);
   EXPECT_EQ(RunWords({"flag", "add", "--bucket", "b"}).code, kExitUsage) << "a flag needs a category";
+  EXPECT_THAT(RunWords({"tail-usage", base_, "--owner", std::string(257, 'u')}).err,
+              HasSubstr("--owner: wanted UTF-8"));
 }
 
 TEST_F(CommandsTest, TellsWhereAPolicyFileIsWrong) {

@@ -5,21 +5,35 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "enforcement/check.h"
+#include "enforcement/engine.h"
+#include "enforcement/names.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace sluice {
 namespace {
 
-// Counts as sluiced does: a report seen before is accepted and not counted again.
+// Counts as sluiced does: a report seen before is accepted and not counted again, one with a usage that it cannot read
+// is refused as a whole.
 class Ledger {
  public:
   absl::Status Take(const v1::ReportRequest& report) {
     if (fail_before > 0 && fail_before-- > 0) return absl::UnavailableError("away");
+    for (const v1::Usage& usage : report.usages()) {
+      if (!IsUtf8(usage.host()) || !IsUtf8(usage.key())) return absl::InvalidArgumentError("wanted UTF-8");
+      CheckInput names;
+      names.host = usage.host();
+      names.key = usage.key();
+      names.client_ip = usage.client_ip();
+      if (absl::Status status = Engine::Validate(names); !status.ok()) return status;
+      if (usage.bytes_out() < 0) return absl::InvalidArgumentError("bytes_out: wanted 0 or more");
+    }
     if (ids.insert(report.report_id()).second) {
       for (const v1::Usage& usage : report.usages()) {
         bytes += usage.bytes_out();
@@ -196,6 +210,41 @@ TEST_F(UsageTailTest, HostFirstAndUnreadableLines) {
   EXPECT_EQ(ledger_.last.host(), "img.example.cn");
   EXPECT_EQ(ledger_.bytes, 5);
   EXPECT_EQ(counts_.unreadable, 1);
+}
+
+TEST_F(UsageTailTest, AHostThatNoMessageCarriesDoesNotStopIt) {
+  options_.host_first = true;
+  const std::string rest = " 203.0.113.9 - - [17/May/2026:10:05:03 +0000] \"GET /a HTTP/1.1\" 200 5\n";
+  std::ofstream(log_) << std::string(kHostBytesMax + 1, 'h') << rest << "h\xff" << rest << "img.example.cn" << rest;
+  const absl::Status status = Process();
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(ledger_.bytes, 15);
+  EXPECT_EQ(ledger_.last.host(), "img.example.cn");
+  EXPECT_EQ(counts_.reports, 1);
+}
+
+TEST_F(UsageTailTest, AHostThatLooksLikeJsonHidesNothing) {
+  options_.host_first = true;
+  const std::string rest = " 203.0.113.9 - - [17/May/2026:10:05:03 +0000] \"GET /a HTTP/1.1\" 200 5\n";
+  const std::string json =
+      R"({"ts":1779012303,"request":{"remote_ip":"203.0.113.9","host":"json.example.cn","method":"GET","uri":"/k"},)"
+      R"("size":1000,"status":200})";
+  std::ofstream(log_) << "{" << rest << "{x" << rest << json << rest;
+  ASSERT_TRUE(Process().ok());
+  EXPECT_EQ(ledger_.bytes, 15) << "what stands before a line is not the line";
+  std::ofstream(log_, std::ios::app) << json << "\n";
+  ASSERT_TRUE(Process().ok());
+  EXPECT_EQ(ledger_.bytes, 1015);
+  EXPECT_EQ(ledger_.last.host(), "json.example.cn");
+}
+
+TEST_F(UsageTailTest, AmountsBeyondAllBoundsStayAmounts) {
+  for (int i = 0; i < 20; ++i) {
+    std::ofstream(log_, std::ios::app) << "203.0.113.9 - - [17/May/2026:10:05:03 +0000] \"GET /k HTTP/1.1\" 200 "
+                                       << std::string(18, '9') << "\n";
+  }
+  ASSERT_TRUE(Process().ok());
+  EXPECT_EQ(ledger_.bytes, std::numeric_limits<int64_t>::max());
 }
 
 TEST_F(UsageTailTest, SaysWhenTheFileIsGone) {
