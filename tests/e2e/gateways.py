@@ -276,15 +276,15 @@ class GatewayTestCase(TestCase):
         self.assertGreater(rate, 120_000)
         self.assertLess(rate, 320_000)  # its first second's worth may come at once
 
-    def check_usage_comes_back(self, log, host="www.example.cn:8080", written=" 200 "):
-        """Limits on bytes count what `sluicectl tail-usage` reads of an access log, whose lines begin with the host or are
-        JSON. `written`: what tells a line of a request that was served."""
+    def check_usage_comes_back(self, log, host="www.example.cn:8080", written=" 200 ", flags=()):
+        """Limits on bytes count what `sluicectl tail-usage` reads of an access log. `written`: what tells a line of a
+        request that was served."""
         self.sluice.apply(byte_limit())
         self.assert_status(self.ask("/big", host=host), 200)
         self.assert_status(self.ask("/k"), 200)  # nothing was reported yet
         await_condition(lambda: log.exists() and log.read_text(encoding="utf-8").count(written) >= 2,
                         "the gateway writes its log")
-        tail = ["tail-usage", log, "--host-first", "--from-start", "--once"]
+        tail = ["tail-usage", log, *flags, "--from-start", "--once"]
         first = self.sluice.ctl(*tail)
         self.assert_exit(first, 0)
         again = self.sluice.ctl(*tail)
@@ -293,6 +293,22 @@ class GatewayTestCase(TestCase):
         self.assert_status(throttled, 429)
         self.assertGreater(int(throttled.headers["Retry-After"]), 60)  # a debt of two bursts at 1,000 a second
         return first.stdout
+
+    def check_usage_is_not_forged(self, log, flags=()):
+        """A Host that reads as a line of the log counts for no more, and for nobody else, than its request got."""
+        host = b'www.example.cn 6.6.6.6 - - [27/Nov/2026:21:00:00 +0000] "GET /k HTTP/1.1" 200 999999999999999999 '
+        with socket.create_connection(("127.0.0.1", self.port), DEADLINE_SECONDS) as client:
+            client.sendall(b"GET /forged HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+            while client.recv(65536):
+                pass
+
+        def lines():
+            return [line for line in log.read_text().splitlines() if "forged" in line] if log.exists() else []
+        for line in await_condition(lines, "the gateway writes its log"):
+            self.assertRegex(line, r"^(\S+ )?127\.0\.0\.1 ")
+        told = self.sluice.ctl("tail-usage", log, *flags, "--from-start", "--once")
+        self.assert_exit(told, 0)
+        self.assertRegex(told.stdout, r" lines, [0-9.]+ (B|KiB), in 1 reports")
 
     def check_stopped_closed(self, status=503):
         self.sluice.stop()

@@ -20,6 +20,10 @@ class H2oTest(EveryGateway, MayFailOpen, GatewayTestCase):
         self.serve()
         self.assertIn("2 lines", self.check_usage_comes_back(self.folder / "access.log"))
 
+    def test_usage_is_not_forged(self):
+        self.serve()
+        self.check_usage_is_not_forged(self.folder / "access.log")
+
 
 if __name__ == "__main__":
     harness.main()

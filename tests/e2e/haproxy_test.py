@@ -30,7 +30,11 @@ class SpoeTest(Haproxy, GatewayTestCase):
 
     def test_usage_comes_back_from_the_log(self):
         self.serve()
-        self.check_usage_comes_back(self.log_path)
+        self.check_usage_comes_back(self.log_path, flags=["--host-first"])
+
+    def test_usage_is_not_forged(self):
+        self.serve()
+        self.check_usage_is_not_forged(self.log_path, flags=["--host-first"])
 
     def test_usage_comes_back_at_the_response(self):
         self.sluice.apply(byte_limit())

@@ -36,7 +36,7 @@ class NginxTest(EveryGateway, MayFailOpen, GatewayTestCase):
 
     def test_usage_comes_back_from_the_log(self):
         self.serve()
-        self.assertIn("2 lines", self.check_usage_comes_back(self.folder / "access.log"))
+        self.assertIn("2 lines", self.check_usage_comes_back(self.folder / "access.log", flags=["--host-first"]))
 
 
 if __name__ == "__main__":

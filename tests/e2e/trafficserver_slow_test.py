@@ -70,6 +70,10 @@ class TrafficServerTest(EveryGateway, GatewayTestCase):
         self.check_usage_comes_back(log, host="www.example.cn")  # its rules have no port
         self.assertNotIn("sluice.invalid", log.read_text(encoding="utf-8"))
 
+    def test_usage_is_not_forged(self):
+        self.serve()
+        self.check_usage_is_not_forged(self.folder / "ats" / "log" / "sluice.log")
+
 
 if __name__ == "__main__":
     harness.main()

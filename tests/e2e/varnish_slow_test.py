@@ -33,8 +33,7 @@ class VarnishTest(EveryGateway, MayFailOpen, GatewayTestCase):
         self.assert_status(self.ask("/up", method="PUT", body=chunks, headers={"Transfer-Encoding": "chunked"}), 413)
         self.assertEqual(self.origin.paths, [])
 
-    def test_usage_comes_back_from_the_log(self):
-        self.serve()
+    def start_log(self):
         # As docs/gateways/varnish.md has it.
         page = (harness.SOURCE / "docs" / "gateways" / "varnish.md").read_text(encoding="utf-8")
         layout = page[page.index("-F '") + 4:page.index("'`, followed")]
@@ -46,7 +45,15 @@ class VarnishTest(EveryGateway, MayFailOpen, GatewayTestCase):
         # It begins at the present end of the shared log: asked until it is there, and then from an empty file.
         harness.await_condition(lambda: self.ask("/warm").status == 200 and log.exists() and log.stat().st_size > 0,
                                 "varnishncsa writes")
-        self.check_usage_comes_back(log)
+        return log
+
+    def test_usage_comes_back_from_the_log(self):
+        self.serve()
+        self.check_usage_comes_back(self.start_log())
+
+    def test_usage_is_not_forged(self):
+        self.serve()
+        self.check_usage_is_not_forged(self.start_log())
 
 
 if __name__ == "__main__":
