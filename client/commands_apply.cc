@@ -97,20 +97,22 @@ int RunApply(const Session& session, const ApplyFlags& flags) {
     Progress progress(stderr, "applying", static_cast<int64_t>(events->size()), Progress::Unit::kCount);
     size_t sent = 0;
     Connection connection = session.Admin();
-    status = connection.ApplyStream(
-        [&](v1::ApplyRequest* request) {
-          for (; sent < events->size() && request->events_size() < kBatchEvents; ++sent) {
-            *request->add_events() = (*events)[sent];
-          }
-          return request->events_size() > 0;
-        },
-        [&](const v1::ApplyResponse& response) {
-          all.mutable_results()->MergeFrom(response.results());
-          all.set_revision(std::max(all.revision(), response.revision()));
-          progress.Update(all.results_size());
-        });
+    do {
+      v1::ApplyRequest request;
+      for (; sent < events->size() && request.events_size() < kBatchEvents; ++sent) {
+        *request.add_events() = (*events)[sent];
+      }
+      absl::StatusOr<v1::ApplyResponse> response = connection.Apply(request);
+      if (!response.ok()) {
+        status = response.status();
+        break;
+      }
+      all.mutable_results()->MergeFrom(response->results());
+      all.set_revision(std::max(all.revision(), response->revision()));
+      progress.Update(all.results_size());
+    } while (sent < events->size());
   }
-  // What was answered is durable, even where the stream broke later: say so first.
+  // What was answered is durable, even where a later batch failed: say so first.
   if (status.ok() || all.results_size() > 0) PrintResults(session, *events, all, flags.verbose);
   if (!status.ok()) {
     if (all.results_size() > 0) {

@@ -141,21 +141,6 @@ absl::StatusOr<v1::TopResponse> Connection::Top(const v1::TopRequest& request) {
   });
 }
 
-absl::Status Connection::ApplyStream(const std::function<bool(v1::ApplyRequest*)>& next,
-                                     const std::function<void(const v1::ApplyResponse&)>& answered) {
-  grpc::ClientContext context;
-  Stubs::Prepare(options_, &context);
-  const auto stream = stubs_->admin->ApplyStream(&context);
-  v1::ApplyRequest request;
-  v1::ApplyResponse response;
-  while (request.Clear(), next(&request)) {
-    if (!stream->Write(request) || !stream->Read(&response)) break;  // Finish says why
-    answered(response);
-  }
-  stream->WritesDone();
-  return ToStatus(stream->Finish(), options_);
-}
-
 absl::Status Connection::Watch(const v1::WatchRequest& request,
                                const std::function<bool(const v1::Announcement&)>& seen) {
   grpc::ClientContext context;

@@ -23,7 +23,7 @@ class Connection {
   struct Options {
     std::string address;  // "unix:/run/sluice/admin.sock", "127.0.0.1:7311", "[::1]:7311"
     std::string flag;     // the flag and variable that set it, for messages: "--server or SLUICE_ADMIN"
-    absl::Duration timeout = absl::Seconds(10);  // of one call; streams have none once they answer
+    absl::Duration timeout = absl::Seconds(10);  // of one answer; streams have none
     // Of a server on TCP with TLS, as PEM: whom to believe ("" = no TLS), and what to show where it asks.
     std::string tls_ca, tls_certificate, tls_key;
     std::string tls_name;  // the name that its certificate is to have; "" = that of the address
@@ -38,15 +38,12 @@ class Connection {
   absl::StatusOr<v1::CheckResponse> Check(const v1::CheckRequest& request);
   absl::StatusOr<v1::ReportResponse> Report(const v1::ReportRequest& request);
   absl::StatusOr<v1::ExplainResponse> Explain(const v1::ExplainRequest& request);
+  // An error may mean that its events were applied all the same: the answer did not come.
   absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request);
   absl::StatusOr<v1::DescribeResponse> Describe(const v1::DescribeRequest& request);
   absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request);
   absl::StatusOr<v1::TopResponse> Top(const v1::TopRequest& request);
 
-  // Sends what `next` fills until it returns false, and hands each answer to `answered` before the next one is sent. An
-  // error means that batches not yet answered may or may not have happened.
-  absl::Status ApplyStream(const std::function<bool(v1::ApplyRequest*)>& next,
-                           const std::function<void(const v1::ApplyResponse&)>& answered);
   // Until `seen` returns false or the server ends.
   absl::Status Watch(const v1::WatchRequest& request, const std::function<bool(const v1::Announcement&)>& seen);
   // Until `seen` returns false or the server ends.

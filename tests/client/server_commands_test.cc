@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -40,18 +41,9 @@ class FakeEnforcement final : public v1::Enforcement::Service {
 class FakeAdmin final : public v1::PolicyAdmin::Service {
  public:
   grpc::Status Apply(grpc::ServerContext*, const v1::ApplyRequest* request, v1::ApplyResponse* response) override {
+    if (++batches == hang_at_batch) released.WaitForNotification();
+    if (batches == fail_at_batch) return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the store is full");
     Answer(*request, response);
-    return grpc::Status::OK;
-  }
-  grpc::Status ApplyStream(grpc::ServerContext*,
-                           grpc::ServerReaderWriter<v1::ApplyResponse, v1::ApplyRequest>* stream) override {
-    v1::ApplyRequest request;
-    while (stream->Read(&request)) {
-      if (++batches == fail_at_batch) return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the store is full");
-      v1::ApplyResponse response;
-      Answer(request, &response);
-      stream->Write(response);
-    }
     return grpc::Status::OK;
   }
   grpc::Status Describe(grpc::ServerContext*, const v1::DescribeRequest* request,
@@ -117,7 +109,8 @@ class FakeAdmin final : public v1::PolicyAdmin::Service {
 
   std::vector<v1::PolicyEvent> applied;
   int batches = 0;
-  int fail_at_batch = 0;
+  int fail_at_batch = 0, hang_at_batch = 0;
+  absl::Notification released;  // what hangs
   v1::DescribeResponse description;
   v1::ExplainRequest explained;
   std::vector<v1::ListRequest> listed;
@@ -280,6 +273,14 @@ TEST_F(ServerCommandsTest, ApplyThatBreaksOffSaysHowFarItCame) {
   EXPECT_EQ(ran.code, kExitRefused);
   EXPECT_THAT(ran.err, AllOf(HasSubstr("500 of 600 events were answered"), HasSubstr("the store is full")));
   EXPECT_THAT(ran.out, HasSubstr("500 applied"));
+}
+
+TEST_F(ServerCommandsTest, ApplyWaitsForAnAnswerAsLongAsItIsTold) {
+  admin_.hang_at_batch = 1;
+  const Ran ran = Sluicectl({"--timeout", "100ms", "apply", "-f", PolicyFile("- freeze: {account: u1}\n")});
+  admin_.released.Notify();
+  EXPECT_EQ(ran.code, kExitUnreachable);
+  EXPECT_THAT(ran.err, HasSubstr("within 100ms"));
 }
 
 TEST_F(ServerCommandsTest, AccountShowDrawsItsWindow) {
