@@ -8,7 +8,8 @@
 
 namespace sluice {
 
-// Reads /proc/self; a family whose file cannot be read is left out. Thread-safe.
+// Reads /proc/self and nothing else of /proc, which a sandbox may hide; without its stat there are no families.
+// Thread-safe.
 std::vector<prometheus::MetricFamily> ProcessMetrics();
 
 }  // namespace sluice
