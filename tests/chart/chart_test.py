@@ -276,6 +276,17 @@ class ChartTest(unittest.TestCase):
         found = [rule["spec"]["groups"] for rule in self.of_kind("monitoring", "PrometheusRule")]
         self.assertEqual(found, [groups] if groups else [])
 
+    def test_the_job_that_scrapes_is_the_one_that_alerts_ask_for(self):
+        asked = {job for path in (SOURCE / "metrics" / "alerts").glob("*.y*ml")
+                 for job in re.findall(r"\bjob\s*=~?\s*[\"'](.*?)[\"']", path.read_text(encoding="utf-8"))}
+        self.assertTrue(asked)
+        [monitor] = self.of_kind("monitoring", "ServiceMonitor")
+        for endpoint in monitor["spec"]["endpoints"]:
+            # With neither a source nor a condition it holds for every target.
+            named = {step["replacement"] for step in endpoint["relabelings"]
+                     if step == {"targetLabel": "job", "replacement": step.get("replacement")}}
+            self.assertEqual(named, asked)
+
 
 def regenerate():
     GOLDEN.mkdir(exist_ok=True)
