@@ -287,6 +287,30 @@ class ChartTest(unittest.TestCase):
                      if step == {"targetLabel": "job", "replacement": step.get("replacement")}}
             self.assertEqual(named, asked)
 
+    def test_memory_is_enough_for_all_that_connections_may_hold(self):
+        def number(path, expression):
+            return int(re.search(expression, (SOURCE / path).read_text(encoding="utf-8")).group(1))
+        connections = number("server/listen/listener.h", r"int connections_max = (\d+);")
+        own = number("server/listen/buffer_budget.h", r"kOwnBytes = size_t{(\d+)} << 10;") << 10
+        together = number("server/config_keys.cc", r'"listen\.buffered_bytes_max", "(\d+)MiB"') << 20
+        tls = 28 << 10  # what a connection by TLS costs by itself: docs/security.md
+        for scenario in SCENARIOS:
+            with self.subTest(scenario):
+                [container] = [container for found in self.objects[scenario]
+                               for pod in [found.get("spec", {}).get("template", {}).get("spec", {})]
+                               for container in pod.get("containers", []) + pod.get("initContainers", [])
+                               if container["name"] == "sluice"]
+                [text] = [found["data"]["sluiced.yaml"] for found in self.of_kind(scenario, "ConfigMap")
+                          if "sluiced.yaml" in found["data"]]
+                listen = yaml.safe_load(text)["listen"]
+                self.assertNotIn("buffered_bytes_max", listen)
+                held = together + connections * own
+                if "check_tls" in listen:
+                    held += connections * (own + tls)
+                limit = container["resources"]["limits"]["memory"]
+                self.assertRegex(limit, r"^\d+Gi$")
+                self.assertGreaterEqual(int(limit[:-2]) << 30, held)
+
 
 def regenerate():
     GOLDEN.mkdir(exist_ok=True)
