@@ -51,7 +51,7 @@ struct Shared {
       : parts(std::move(given)),
         pace(given_pace),
         questions(parts.engine, parts.store, parts.clock, parts.top),
-        connections({kAdminConnectionsMax, kAdminNewcomersMax}, parts.clock, parts.logger,
+        connections({kAdminConnectionsMax, kAdminNewcomersMax, kAdminNewcomerBytesMax}, parts.clock, parts.logger,
                     parts.wire == nullptr ? nullptr : parts.wire->AddThread()),
         gate(parts.access, parts.logger, parts.counters, &connections) {}
   const AdminServer::Parts parts;
@@ -300,7 +300,8 @@ class Endpoint final : public PeerListener::Endpoint {
     AddTo(&builder);
     absl::StatusOr<GrpcListener> started = StartListener(
         {options.address, options.rights, options.make_folder, kReceiveBytesMax, options.inherited, *credentials,
-         [connections = &served_.shared->connections](int fd) { return connections->LetIn(fd, /*known=*/false); }},
+         [connections = &served_.shared->connections](int fd) { return connections->LetIn(fd, /*known=*/false); },
+         [connections = &served_.shared->connections] { return connections->Look(); }},
         &builder);
     if (!started.ok()) return started.status();
     listener_ = *std::move(started);

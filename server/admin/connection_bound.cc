@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/tcp.h>  // the C library's own knows no tcpi_bytes_received
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -61,6 +62,14 @@ std::string SourceOf(const SocketName& name) {
   return std::string(reinterpret_cast<const char*>(&name.v6.sin6_addr), sizeof name.v6.sin6_addr / 2);
 }
 
+// All that came over a connection, also what nobody has read yet; 0 where the kernel does not say.
+uint64_t BytesFrom(int fd) {
+  tcp_info info = {};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
+  return info.tcpi_bytes_received;
+}
+
 }  // namespace
 
 ConnectionBound::Socket ConnectionBound::SocketOf(int fd) {
@@ -95,7 +104,7 @@ bool ConnectionBound::LetIn(int fd, bool known) {
   one.known = known;
   absl::MutexLock lock(&mutex_);
   if (!HasPlaceFor(one)) {
-    Tell(one.origin, "refused");
+    Tell(one.origin, "refused", &too_many_);
     return false;
   }
   open_.push_back(std::move(one));
@@ -118,6 +127,18 @@ void ConnectionBound::ForgetClosed() {
               open_.end());
 }
 
+bool ConnectionBound::Look() {
+  absl::MutexLock lock(&mutex_);
+  ForgetClosed();
+  bool again = false;
+  for (Connection& one : open_) {
+    if (one.known || one.cut || one.origin.empty()) continue;
+    const bool cut = BytesFrom(one.fd) > bounds_.newcomer_bytes_max && Cut(&one, &too_large_);
+    again |= !cut;
+  }
+  return again;
+}
+
 bool ConnectionBound::HasPlaceFor(const Connection& one) {
   if (open_.size() < bounds_.newcomers_max) return true;
   ForgetClosed();
@@ -129,37 +150,39 @@ bool ConnectionBound::HasPlaceFor(const Connection& one) {
 
 bool ConnectionBound::CutOneFor(const std::string& source) {
   absl::flat_hash_map<absl::string_view, int> counts = {{source, 1}};
-  Connection* last = nullptr;
+  Connection* oldest = nullptr;
   int most = 0;
   for (Connection& one : open_) {
     if (!one.known && !one.cut) most = std::max(most, ++counts[one.source]);
   }
   for (Connection& one : open_) {
     if (one.known || one.cut || counts[one.source] != most) continue;
-    last = &one;
+    oldest = &one;
     break;
   }
-  if (last == nullptr) return false;
+  return oldest != nullptr && Cut(oldest, &too_many_);
+}
+
+bool ConnectionBound::Cut(Connection* one, Telling* telling) {
   // gRPC may close it in this very moment, and its number be another's. A descriptor of our own stays what it is.
-  const int own = fcntl(last->fd, F_DUPFD_CLOEXEC, 0);
+  const int own = fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
   if (own < 0) return false;
-  last->cut = true;
-  Tell(last->origin, "cut");
-  if (SocketOf(own) == last->socket) shutdown(own, SHUT_RDWR);  // gRPC reads its end, and closes it
+  one->cut = true;
+  Tell(one->origin, "cut", telling);
+  if (SocketOf(own) == one->socket) shutdown(own, SHUT_RDWR);  // gRPC reads its end, and closes it
   close(own);
   return true;
 }
 
-void ConnectionBound::Tell(const std::string& origin, absl::string_view outcome) {
-  if (counts_ != nullptr) counts_->OnError(WireProtocol::kHttp2, WireError::kTooMany);
-  ++untold_;
+void ConnectionBound::Tell(const std::string& origin, absl::string_view outcome, Telling* telling) {
+  if (counts_ != nullptr) counts_->OnError(WireProtocol::kHttp2, telling->error);
+  ++telling->untold;
   const MonotonicTime now = clock_->Now().mono;
-  if (logger_ == nullptr || (told_ && now.ns - told_at_.ns < kTellEveryNs)) return;
-  logger_->Warning("too many connections of administration",
-                   {{"origin", origin}, {"outcome", outcome}, {"ended", untold_}});
-  untold_ = 0;
-  told_ = true;
-  told_at_ = now;
+  if (logger_ == nullptr || (telling->told && now.ns - telling->told_at.ns < kTellEveryNs)) return;
+  logger_->Warning(telling->event, {{"origin", origin}, {"outcome", outcome}, {"ended", telling->untold}});
+  telling->untold = 0;
+  telling->told = true;
+  telling->told_at = now;
 }
 
 }  // namespace sluice

@@ -89,7 +89,8 @@ absl::StatusOr<GrpcListener> AcceptOurselves(const GrpcListenerOptions& options,
         }
         if (tcp) PrepareTcp(fd);
         HandOver(fd, acceptor);
-      });
+      },
+      options.look);
   if (!accept_loop.ok()) {
     listener.server->Shutdown(std::chrono::system_clock::now());
     return accept_loop.status();

@@ -36,6 +36,8 @@ struct GrpcListenerOptions {
   // Whether a connection may stay; one of which this says no is closed. Called on a thread of the listener's own. Where
   // it is empty, gRPC takes as many as there are descriptors. REQUIRES: none, or of TCP.
   std::function<bool(int fd)> let_in;
+  // As AcceptLoop's. May be empty. REQUIRES: none, or `let_in`.
+  std::function<bool()> look;
 };
 
 // Keeps gRPC until the process ends. Giving its last reference back waits for its poller, up to ten seconds where a

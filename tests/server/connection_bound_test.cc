@@ -83,6 +83,11 @@ class Silent {
     }
     return got == 0;
   }
+  // Sends bytes that mean nothing. They have arrived when it returns: over the loopback, to send is to deliver.
+  void Say(size_t count) const {
+    const std::string bytes(count, 'x');
+    EXPECT_EQ(send(fd_, bytes.data(), count, MSG_NOSIGNAL), static_cast<ssize_t>(count));
+  }
   // As gRPC names it.
   const std::string& origin() const { return origin_; }
 
@@ -93,7 +98,7 @@ class Silent {
 
 class ConnectionBoundTest : public testing::Test {
  protected:
-  static constexpr size_t kMax = 6, kNewcomers = 4;
+  static constexpr size_t kMax = 6, kNewcomers = 4, kBytes = 1000;
 
   explicit ConnectionBoundTest(const std::string& host = "127.0.0.1") {
     address_.host = host;
@@ -139,7 +144,7 @@ class ConnectionBoundTest : public testing::Test {
   int listener_ = -1;
   SimulatedClock clock_;
   WireCounts counts_;
-  ConnectionBound bound_{{kMax, kNewcomers}, &clock_, nullptr, &counts_};
+  ConnectionBound bound_{{kMax, kNewcomers, kBytes}, &clock_, nullptr, &counts_};
   std::vector<int> taken_;
 };
 
@@ -248,6 +253,28 @@ TEST_F(ConnectionBoundTest, AStrangerOfThisMachineGoesBeforeAUserThatIsKnown) {
   }
 }
 
+TEST_F(ConnectionBoundTest, CutsANewcomerThatSendsMuchAndNobodyElse) {
+  const auto known = LetIn("127.0.0.1");
+  bound_.OnKnown(known->origin());
+  EXPECT_FALSE(bound_.Look()) << "nobody is there to be looked at again";
+  const auto much = LetIn("127.0.0.1");
+  const auto enough = LetIn("127.0.0.1");
+  known->Say(kBytes + 1);
+  enough->Say(kBytes);
+  much->Say(kBytes);
+  EXPECT_TRUE(bound_.Look());
+  EXPECT_FALSE(much->ended());
+  much->Say(1);
+  EXPECT_TRUE(bound_.Look());
+  EXPECT_TRUE(much->AwaitEnd());
+  EXPECT_FALSE(known->ended());
+  EXPECT_FALSE(enough->ended());
+  EXPECT_EQ(counts_.errors(WireProtocol::kHttp2, WireError::kTooLarge), 1);
+  EXPECT_EQ(TooMany(), 0);
+  bound_.OnKnown(enough->origin());
+  EXPECT_FALSE(bound_.Look()) << "who is cut is not cut again";
+}
+
 class ConnectionBoundOfIpv6Test : public ConnectionBoundTest {
  protected:
   ConnectionBoundOfIpv6Test() : ConnectionBoundTest("::") {}  // takes IPv4 as well
@@ -343,6 +370,20 @@ TEST_P(AdminConnectionsTest, WhoHasCalledStaysWhateverComes) {
   v1::Announcement announcement;
   EXPECT_TRUE(watch->Read(&announcement));
   context->TryCancel();
+}
+
+// gRPC keeps of a message what has come of it, and asks no service how much that may be.
+TEST_P(AdminConnectionsTest, AStrangerThatSendsMuchIsCut) {
+  const std::string much(2 * kAdminNewcomerBytesMax, '\0');
+  const auto known = Connect(server_->address());
+  ASSERT_TRUE(List(known).ok());
+  RawUnary(known, "/grpc.health.v1.Health/Check", much);
+  const auto stranger = Connect(server_->address());
+  EXPECT_EQ(HealthOf(stranger), "NOT_SERVING");
+  RawUnary(stranger, "/grpc.health.v1.Health/Check", much);
+  EXPECT_TRUE(stranger->WaitForStateChange(GRPC_CHANNEL_READY, DeadlineAfter(absl::Seconds(20))));
+  EXPECT_EQ(known->GetState(/*try_to_connect=*/false), GRPC_CHANNEL_READY);
+  EXPECT_TRUE(List(known).ok());
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, AdminConnectionsTest, testing::Values("127.0.0.1", "::1"));

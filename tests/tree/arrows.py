@@ -79,7 +79,7 @@ SERVER_PARTS = {
                   (*GRPC, *PROTOBUF, *SYSTEM, "rapidjson/")),
     "admin": Room("decision_log, enforcement, metrics, proto, store, listen/ and log/",
                   ("decision_log", "enforcement", "metrics", "proto", "store", "server/", "server/listen", "server/log"),
-                  (*GRPC, *PROTOBUF, *SYSTEM)),
+                  (*GRPC, *PROTOBUF, *SYSTEM, "linux/tcp.h")),
     "log": Room("enforcement alone, and the libraries whose logs it takes over", ("enforcement", "server/"),
                 (*GRPC, *PROTOBUF, *SYSTEM)),
     "": Room("enforcement, listen/ and log/; only node/ and main.cc know every part",
