@@ -1,6 +1,5 @@
 #include "server/admin/admin_server.h"
 
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "server/admin/byte_methods.h"
 #include "server/admin/connection_bound.h"
 #include "server/admin/gate.h"
+#include "server/admin/health_service.h"
 #include "server/admin/pace_guard.h"
 #include "server/admin/peer_listener.h"
 #include "server/admin/questions.h"
@@ -322,6 +322,7 @@ class Endpoint final : public PeerListener::Endpoint {
 
   void Shutdown(absl::Duration grace) { listener_.Shutdown(grace); }
   const ListenAddress& address() const { return listener_.address; }
+  void SetServing(bool serving) override { health_.SetServing(serving); }
   grpc::Server& server() override { return *listener_.server; }
   grpc::experimental::ExternalConnectionAcceptor& acceptor() override { return *listener_.acceptor; }
   void Leave() override { served_.leaving.store(true, std::memory_order_relaxed); }
@@ -330,6 +331,7 @@ class Endpoint final : public PeerListener::Endpoint {
   void AddTo(grpc::ServerBuilder* builder) {
     builder->RegisterService(&admin_);
     builder->RegisterService(&log_);
+    builder->RegisterService(&health_);
     builder->RegisterService(&reflection_);
     grpc::ResourceQuota quota("admin");
     quota.SetMaxThreads(kThreadsMax);
@@ -339,17 +341,11 @@ class Endpoint final : public PeerListener::Endpoint {
   Served served_;
   AdminService admin_{&served_};
   DecisionLogService log_{&served_};
+  HealthService health_{{v1::DecisionLog::service_full_name(), v1::PolicyAdmin::service_full_name()}};
   ReflectionService reflection_{{"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection",
                                  v1::DecisionLog::service_full_name(), v1::PolicyAdmin::service_full_name()}};
   GrpcListener listener_;  // last: its server uses the others
 };
-
-void SetHealth(bool serving, grpc::Server& server) {
-  grpc::HealthCheckServiceInterface* health = server.GetHealthCheckService();
-  health->SetServingStatus("", serving);
-  health->SetServingStatus(v1::PolicyAdmin::service_full_name(), true);
-  health->SetServingStatus(v1::DecisionLog::service_full_name(), true);
-}
 
 }  // namespace
 
@@ -363,7 +359,7 @@ struct AdminServer::Impl {
 };
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& options, Parts parts) {
-  EnableHealth();
+  HoldGrpc();
   auto impl = std::make_unique<Impl>(std::move(parts), options.pace);
   Impl* const one = impl.get();
   if ((options.inherited ? options.inherited->address : options.address).is_unix()) {
@@ -394,18 +390,15 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Options& o
     if (absl::Status status = impl->tcp->StartTcp(options); !status.ok()) return status;
     impl->address = impl->tcp->address();
   }
-  auto result = std::unique_ptr<AdminServer>(new AdminServer(std::move(impl)));
-  result->SetServing(false);
-  return result;
+  return std::unique_ptr<AdminServer>(new AdminServer(std::move(impl)));
 }
 
 AdminServer::AdminServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 AdminServer::~AdminServer() { Shutdown(absl::ZeroDuration()); }
 
 void AdminServer::SetServing(bool serving) {
-  if (impl_->tcp != nullptr) SetHealth(serving, impl_->tcp->server());
-  if (impl_->local != nullptr)
-    impl_->local->SetServing([serving](grpc::Server& server) { SetHealth(serving, server); });
+  if (impl_->tcp != nullptr) impl_->tcp->SetServing(serving);
+  if (impl_->local != nullptr) impl_->local->SetServing(serving);
 }
 
 void AdminServer::Shutdown(absl::Duration grace) {

@@ -64,11 +64,11 @@ absl::StatusOr<std::unique_ptr<PeerListener>> PeerListener::Start(const Options&
 
 PeerListener::~PeerListener() { Shutdown(std::chrono::system_clock::now()); }
 
-void PeerListener::SetServing(const std::function<void(grpc::Server&)>& set) {
+void PeerListener::SetServing(bool serving) {
   absl::MutexLock lock(&mutex_);
-  set_serving_ = set;
-  for (const auto& [key, user] : users_) set_serving_(user.endpoint->server());
-  if (strangers_ != nullptr) set_serving_(strangers_->server());
+  serving_ = serving;
+  for (const auto& [key, user] : users_) user.endpoint->SetServing(serving);
+  if (strangers_ != nullptr) strangers_->SetServing(serving);
 }
 
 void PeerListener::Shutdown(std::chrono::system_clock::time_point deadline) {
@@ -122,7 +122,7 @@ PeerListener::Endpoint* PeerListener::EndpointFor(const Credential::Peer& peer, 
 
 std::unique_ptr<PeerListener::Endpoint> PeerListener::Make(const absl::optional<Credential::Peer>& peer) {
   std::unique_ptr<Endpoint> endpoint = hooks_.make(peer);
-  if (endpoint != nullptr && set_serving_) set_serving_(endpoint->server());
+  if (endpoint != nullptr) endpoint->SetServing(serving_);
   return endpoint;
 }
 

@@ -49,6 +49,8 @@ class PeerListener {
     virtual ~Endpoint() = default;
     virtual grpc::Server& server() = 0;
     virtual grpc::experimental::ExternalConnectionAcceptor& acceptor() = 0;
+    // What its health service says of the node.
+    virtual void SetServing(bool serving) = 0;
     // Has those of its calls end that would go on by themselves. Does not wait.
     virtual void Leave() = 0;
   };
@@ -71,8 +73,8 @@ class PeerListener {
   PeerListener(const PeerListener&) = delete;
   PeerListener& operator=(const PeerListener&) = delete;
 
-  // On every server that there is and that will be, now and for each made later. Thread-safe.
-  void SetServing(const std::function<void(grpc::Server&)>& set) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Of every server that there is and that will be. Thread-safe.
+  void SetServing(bool serving) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Accepts nothing more, removes the socket that it made, and gives calls under way until `deadline`. Blocks. Not
   // thread-safe; again does nothing.
@@ -110,7 +112,7 @@ class PeerListener {
   std::unique_ptr<Endpoint> strangers_ ABSL_GUARDED_BY(mutex_);  // null until the first comes
   std::list<Leaving> leaving_ ABSL_GUARDED_BY(mutex_);
   int64_t takes_ ABSL_GUARDED_BY(mutex_) = 0;  // connections of known users so far
-  std::function<void(grpc::Server&)> set_serving_ ABSL_GUARDED_BY(mutex_);
+  bool serving_ ABSL_GUARDED_BY(mutex_) = false;
   bool down_ = false;
   std::unique_ptr<AcceptLoop> accept_loop_;  // last: it uses the others
 };

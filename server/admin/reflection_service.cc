@@ -23,7 +23,7 @@ namespace sluice {
 class ReflectionService::Stream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   Stream(ReflectionService* service, grpc::CallbackServerContext* context) : service_(service), context_(context) {
-    service_->Enter(this);
+    service_->open_.Enter(this);
     StartRead(&request_);
   }
 
@@ -49,7 +49,7 @@ class ReflectionService::Stream final : public grpc::ServerBidiReactor<grpc::Byt
     }
   }
   void OnDone() override {
-    service_->Leave(this);
+    service_->open_.Leave(this);
     delete this;
   }
 
@@ -79,21 +79,6 @@ ReflectionService::ReflectionService(std::vector<std::string> services) : servic
                                                  /*handler=*/nullptr));
   MarkMethodCallback(0, new grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
                             [this](grpc::CallbackServerContext* context) { return new Stream(this, context); }));
-}
-
-void ReflectionService::Enter(Stream* stream) {
-  absl::MutexLock lock(&mutex_);
-  if (open_.size() >= kReflectionsMax) {
-    // Under the mutex, so that it is not gone. gRPC calls reactions that follow from this on threads of its own.
-    open_.front()->Cut();
-    open_.pop_front();
-  }
-  open_.push_back(stream);
-}
-
-void ReflectionService::Leave(Stream* stream) {
-  absl::MutexLock lock(&mutex_);
-  open_.remove(stream);
 }
 
 }  // namespace sluice

@@ -6,12 +6,10 @@
 #include <grpcpp/impl/service_type.h>
 
 #include <cstddef>
-#include <list>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "server/admin/open_calls.h"
 
 namespace sluice {
 
@@ -28,12 +26,9 @@ class ReflectionService final : public grpc::Service {
 
  private:
   class Stream;
-  void Enter(Stream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Leave(Stream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::vector<std::string> services_;
-  absl::Mutex mutex_;
-  std::list<Stream*> open_ ABSL_GUARDED_BY(mutex_);  // oldest first; those that were cut have left
+  OpenCalls<Stream> open_{kReflectionsMax};
 };
 
 }  // namespace sluice

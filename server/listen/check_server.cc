@@ -1,8 +1,6 @@
 #include "server/listen/check_server.h"
 
 #include <grpcpp/alarm.h>
-#include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
@@ -34,16 +32,6 @@ constexpr int kReportsWaiting = 16;
 constexpr size_t kRoutedMax = 1024;
 // A batch of 1,024 checks with keys of 4 kB and hosts and paths besides.
 constexpr int kReceiveBytesMax = 16 << 20;
-
-// gRPC's own health service comes with a completion queue and threads of its own, and a connection may be polled by any
-// of them: 4 us of 13 a call. What it says, the router says too.
-class NothingBesides final : public grpc::ServerBuilderOption {
- public:
-  void UpdateArguments(grpc::ChannelArguments* arguments) override {
-    arguments->SetPointer(grpc::kHealthCheckServiceInterfaceArg, nullptr);
-  }
-  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {}
-};
 
 struct CheckMethod {
   static constexpr CheckerMethod kMethod = &Checker::CheckBytes;
@@ -235,7 +223,6 @@ absl::StatusOr<std::unique_ptr<CheckServer>> CheckServer::Start(const Options& o
   const int threads =
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   grpc::ServerBuilder builder;
-  builder.SetOption(std::make_unique<internal::NothingBesides>());
   if (options.memory_bytes_max > 0) {
     builder.SetResourceQuota(grpc::ResourceQuota("checks").Resize(options.memory_bytes_max));
   }

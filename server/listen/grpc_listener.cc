@@ -1,7 +1,6 @@
 #include "server/listen/grpc_listener.h"
 
 #include <grpc/grpc.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <unistd.h>
 
@@ -104,12 +103,6 @@ absl::StatusOr<GrpcListener> AcceptOurselves(const GrpcListenerOptions& options,
 void HoldGrpc() {
   static std::once_flag once;
   std::call_once(once, [] { grpc_init(); });
-}
-
-void EnableHealth() {
-  HoldGrpc();
-  static std::once_flag once;
-  std::call_once(once, [] { grpc::EnableDefaultHealthCheckService(true); });
 }
 
 void HandOver(int fd, grpc::experimental::ExternalConnectionAcceptor* acceptor) {

@@ -43,8 +43,6 @@ struct GrpcListenerOptions {
 // Keeps gRPC until the process ends. Giving its last reference back waits for its poller, up to ten seconds where a
 // write was blocked shortly before: a node that has drained would hang for nothing.
 void HoldGrpc();
-// Turns health on for every server built from now on. gRPC's own service holds no thread for a watch of it.
-void EnableHealth();
 
 // The bounds that every server of gRPC has here: streams of a connection, sizes, silence.
 void SetBounds(int receive_bytes_max, grpc::ServerBuilder* builder);

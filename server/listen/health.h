@@ -3,13 +3,26 @@
 #define SLUICE_SERVER_LISTEN_HEALTH_H_
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/listen/router.h"
 #include "server/listen/unary_method.h"
 
 namespace sluice {
+
+inline constexpr char kHealthCheckMethod[] = "/grpc.health.v1.Health/Check";
+inline constexpr char kHealthWatchMethod[] = "/grpc.health.v1.Health/Watch";
+// grpc.health.v1.HealthCheckResponse.ServingStatus
+enum class HealthStatus : uint8_t { kNothing = 0, kServing = 1, kNotServing = 2, kServiceUnknown = 3 };
+// The service that a serialized HealthCheckRequest asks for; empty: the node as a whole. INVALID_ARGUMENT where it is
+// none.
+absl::StatusOr<absl::string_view> HealthServiceIn(absl::string_view request);
+// What Check says of a service that there is not; Watch answers with kServiceUnknown.
+absl::Status UnknownHealthService(absl::string_view service);
 
 // Says the same of the node ("") and of every service that `router` has. Thread-safe; never blocks.
 class Health {

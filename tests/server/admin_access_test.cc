@@ -25,6 +25,7 @@
 #include "proto/translate.h"
 #include "raw_call.h"
 #include "server/admin/admin_server.h"
+#include "server/admin/health_service.h"
 #include "server/admin/peer_listener.h"
 #include "server/admin/reflection_service.h"
 #include "sluice/v1/admin.grpc.pb.h"
@@ -372,6 +373,47 @@ TEST_F(AdminAccessTest, ReflectionReadsNoGiants) {
   ReflectionCall call(channel_);
   EXPECT_NE(call.Ask("\x22\x80\x10" + std::string(2048, 'x')), "");
   EXPECT_EQ(call.Ask("\x22\x80\x20" + std::string(kReflectionBytesMax, 'x')), "");
+}
+
+// gRPC's own health service keeps as many as are made.
+TEST_F(AdminAccessTest, StrangersWhoKeepHealthOpenCutTheirOwn) {
+  ASSERT_NO_FATAL_FAILURE(Start(Entry("helper", "reads: policy"), /*over_tcp=*/true));
+  std::vector<std::unique_ptr<OpenCall>> watches;
+  for (size_t i = 0; i < kHealthCallsMax + 1; ++i) {
+    watches.push_back(std::make_unique<OpenCall>(channel_, "/grpc.health.v1.Health/Watch"));
+    ASSERT_EQ(watches.back()->Ask(""), "\x08\x02") << i;
+  }
+  EXPECT_EQ(HealthOf(channel_), "NOT_SERVING");  // and the second is cut
+  server_->SetServing(true);
+  EXPECT_EQ(watches[0]->Next(), "");
+  EXPECT_EQ(watches[1]->Next(), "");
+  for (size_t i = 2; i < watches.size(); ++i) ASSERT_EQ(watches[i]->Next(), "\x08\x01") << i;
+}
+
+TEST_F(AdminAccessTest, WhoeverWatchesHealthIsToldOfEachChange) {
+  ASSERT_NO_FATAL_FAILURE(Start(Entry("helper", "reads: policy"), /*over_tcp=*/true));
+  OpenCall node(channel_, "/grpc.health.v1.Health/Watch");
+  EXPECT_EQ(node.Ask(""), "\x08\x02");
+  OpenCall other(channel_, "/grpc.health.v1.Health/Watch");
+  EXPECT_EQ(other.Ask("\x0a\x01x"), "\x08\x03") << "unknown, and may come";
+  server_->SetServing(true);
+  EXPECT_EQ(node.Next(), "\x08\x01");
+  server_->SetServing(true);  // no change
+  server_->SetServing(false);
+  EXPECT_EQ(node.Next(), "\x08\x02");
+}
+
+TEST_F(AdminAccessTest, HealthRefusesWhatItCannotRead) {
+  ASSERT_NO_FATAL_FAILURE(Start(Entry("helper", "reads: policy")));
+  for (const std::string& request :
+       {std::string("\x0a\x05x"), std::string("\x0a\x80\x20") + std::string(kHealthBytesMax, 'x')}) {
+    EXPECT_EQ(RawUnary(channel_, "/grpc.health.v1.Health/Check", request).status.error_code(),
+              grpc::StatusCode::INVALID_ARGUMENT);
+  }
+  EXPECT_EQ(RawUnary(channel_, "/grpc.health.v1.Health/Check", "\x0a\x01x").status.error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  OpenCall giant(channel_, "/grpc.health.v1.Health/Watch");
+  EXPECT_EQ(giant.Ask(std::string("\x0a\x80\x20") + std::string(kHealthBytesMax, 'x')), "");
 }
 
 // One user with all of its threads taken: a server for another, made then, found none, and gRPC ended the process.

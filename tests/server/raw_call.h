@@ -63,36 +63,36 @@ inline std::string HealthOf(const std::shared_ptr<grpc::Channel>& channel, const
   return "?";
 }
 
-// A call of reflection that stays open until this goes.
-class ReflectionCall {
+// A call of raw bytes that stays open until this goes.
+class OpenCall {
  public:
-  explicit ReflectionCall(const std::shared_ptr<grpc::Channel>& channel)
-      : stub_(channel),
-        stream_(
-            stub_.PrepareCall(&context_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue_)) {
+  OpenCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& method)
+      : stub_(channel), stream_(stub_.PrepareCall(&context_, method, &queue_)) {
     stream_->StartCall(nullptr);
     Await();
   }
-  ~ReflectionCall() {
+  ~OpenCall() {
     context_.TryCancel();
     grpc::Status status;
     stream_->Finish(&status, nullptr);
     Await();
   }
-  ReflectionCall(const ReflectionCall&) = delete;
-  ReflectionCall& operator=(const ReflectionCall&) = delete;
+  OpenCall(const OpenCall&) = delete;
+  OpenCall& operator=(const OpenCall&) = delete;
 
   // The bytes of the answer to a request; empty where the call is over.
   std::string Ask(const std::string& request) {
     grpc::Slice slice(request);
     stream_->Write(grpc::ByteBuffer(&slice, 1), nullptr);
     Await();
+    return Next();
+  }
+  // The bytes of one more answer.
+  std::string Next() {
     grpc::ByteBuffer bytes;
     stream_->Read(&bytes, nullptr);
     return Await() ? BytesOf(bytes) : "";
   }
-  // The names that are listed are in it.
-  std::string ListServices() { return Ask(std::string("\x3a\x00", 2)); }
 
  private:
   bool Await() {
@@ -106,6 +106,14 @@ class ReflectionCall {
   grpc::ClientContext context_;
   grpc::CompletionQueue queue_;
   const std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
+};
+
+class ReflectionCall : public OpenCall {
+ public:
+  explicit ReflectionCall(const std::shared_ptr<grpc::Channel>& channel)
+      : OpenCall(channel, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo") {}
+  // The names that are listed are in it.
+  std::string ListServices() { return Ask(std::string("\x3a\x00", 2)); }
 };
 
 }  // namespace sluice
