@@ -10,6 +10,7 @@
 #include "client/yaml_message.h"
 #include "decision_log/record.h"
 #include "enforcement/names.h"
+#include "enforcement/rule_compiler.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "proto/translate.h"
@@ -248,14 +249,15 @@ absl::StatusOr<std::vector<Announcement>> Simulation::NewAnnouncements() {
 absl::StatusOr<v1::DescribeResponse> Simulation::Describe(const v1::Subject& subject) const {
   absl::StatusOr<Subject> canonical = CanonicalSubject(FromProto(subject));
   if (!canonical.ok()) return canonical.status();
-  const Description description = node_->engine->Describe(*canonical, Now());
+  const Moment now = Now();
+  const Description description = node_->engine->Describe(*canonical, now);
   v1::DescribeResponse response;
   ToProto(description, &response);
   for (const EntityKey& key : description.in_force) {
     absl::StatusOr<absl::optional<Entity>> entity = node_->store->GetEntity(key);
     if (!entity.ok()) return entity.status();
     if (!entity->has_value()) continue;
-    for (const StampedEvent& event : (*entity)->events) ToProto(event, response.add_in_force());
+    for (const StampedEvent* event : EventsTold(**entity, now)) ToProto(*event, response.add_in_force());
   }
   return response;
 }

@@ -19,7 +19,7 @@ struct Census {
   // Of those, whose deadline (7.2.2, 4.3) falls within the next kDeadlineSoon.
   std::array<int64_t, kAccountStateCount> deadlines_soon{};
   int64_t flags = 0, orders = 0, holds = 0, restrictions = 0, limits = 0;  // in force or dated ahead
-  int64_t reviews_overdue = 0;                                             // restrictions whose review_by has passed
+  int64_t reviews_overdue = 0;  // of those the restrictions whose review_by has passed
   absl::Time at = absl::UnixEpoch();
 };
 inline constexpr absl::Duration kDeadlineSoon = absl::Hours(24 * 7);

@@ -1,6 +1,8 @@
 #include "enforcement/rule_compiler.h"
 
 #include <algorithm>
+#include <type_traits>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 
@@ -88,6 +90,32 @@ class RuleCompiler {
   std::vector<Exception> exceptions_;
 };
 
+bool IsRule(EntityKind kind) {
+  return kind == EntityKind::kFlag || kind == EntityKind::kOrder || kind == EntityKind::kHold ||
+         kind == EntityKind::kRestriction;
+}
+
+// The written end of what sets a rule or a limit, InfiniteFuture where it has none; nothing of any other change.
+OptionalTime EndsAt(const Change& change) {
+  return std::visit(
+      [](const auto& each) -> OptionalTime {
+        using T = std::decay_t<decltype(each)>;
+        if constexpr (requires { each.expires_at; }) {
+          return each.expires_at.value_or(absl::InfiniteFuture());
+        } else if constexpr (std::is_same_v<T, SetLimit>) {
+          return each.to.value_or(absl::InfiniteFuture());
+        } else if constexpr (std::is_same_v<T, PlaceHold>) {
+          return absl::InfiniteFuture();
+        } else {
+          return absl::nullopt;
+        }
+      },
+      change);
+}
+
+// Whether what ends at `t` has: a rule by the slowest clock, a limit by policy time.
+bool IsOver(bool limit, absl::Time t, const Moment& now) { return limit ? t <= now.wall : now.Passed(t); }
+
 }  // namespace
 
 absl::Time BitesAt(const StampedEvent& event) { return std::max(*event.event.effective_at, event.arrived_at); }
@@ -107,6 +135,38 @@ std::vector<Span> MaintenanceSpans(const std::vector<StampedEvent>& events) {
     if (!set->to) endless.push_back(spans.size() - 1);
   }
   return spans;
+}
+
+std::vector<const StampedEvent*> EventsTold(const Entity& entity, const Moment& now) {
+  const std::vector<StampedEvent>& events = entity.events;
+  const bool limits = entity.key.kind == EntityKind::kLimit;
+  const bool cuts = limits || IsRule(entity.key.kind);
+  std::vector<bool> told(events.size(), true);
+  bool any_set = !cuts;
+  absl::Time cut = absl::InfiniteFuture();  // the first time at which a later event bites
+  for (size_t i = events.size(); cuts && i-- > 0;) {
+    const Change& change = events[i].event.change;
+    if (std::holds_alternative<GrantException>(change)) continue;
+    const auto* limit = std::get_if<SetLimit>(&change);
+    const absl::Time at = BitesAt(events[i]);
+    const absl::Time begins = limit == nullptr ? at : std::max(at, limit->from.value_or(absl::InfinitePast()));
+    const bool sets = EndsAt(change).has_value();
+    told[i] = begins < cut && !IsOver(limits, sets ? cut : at, now);
+    any_set = any_set || (told[i] && sets);
+    cut = std::min(cut, at);
+  }
+  std::vector<const StampedEvent*> result;
+  for (size_t i = 0; i < events.size(); ++i) {
+    if (told[i] && (any_set || !std::holds_alternative<GrantException>(events[i].event.change))) {
+      result.push_back(&events[i]);
+    }
+  }
+  return result;
+}
+
+bool SetsStill(const StampedEvent& event, const Moment& now) {
+  const OptionalTime ends = EndsAt(event.event.change);
+  return ends && !IsOver(std::holds_alternative<SetLimit>(event.event.change), *ends, now);
 }
 
 bool IsAhead(const StampedEvent& event) { return *event.event.effective_at > event.arrived_at; }

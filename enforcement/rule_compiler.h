@@ -83,6 +83,14 @@ std::vector<Span> MaintenanceSpans(const std::vector<StampedEvent>& events);
 // Written down before its time.
 bool IsAhead(const StampedEvent& event);
 
+// Of a flag, order, hold, restriction or limit the events that people are told of at `now`, oldest first: what is in
+// force or dated ahead, and its exceptions while there is any of that. What a later event replaced or ended may be kept
+// for what it tells of the rule's birth (see Reduce); it is in force no more. Of any other entity all events. Points
+// into `entity`.
+std::vector<const StampedEvent*> EventsTold(const Entity& entity, const Moment& now);
+// Whether `event` sets a flag, order, hold, restriction or limit, to an end that is not past.
+bool SetsStill(const StampedEvent& event, const Moment& now);
+
 // Ends the newest of `pieces` at `t`, and drops those that were to begin later: a later event cuts off earlier ones.
 template <typename Piece, typename Until>
 void CutAt(absl::Time t, std::vector<std::unique_ptr<Piece>>* pieces, const Until& from_until) {

@@ -4,20 +4,19 @@
 #include <utility>
 #include <variant>
 
+#include "enforcement/rule_compiler.h"
+
 namespace sluice {
 namespace {
 
-bool IsOverdue(const Entity& entity, absl::Time now) {
-  for (const StampedEvent& event : entity.events) {
-    const auto* restriction = std::get_if<Restrict>(&event.event.change);
-    if (restriction != nullptr && restriction->review_by && *restriction->review_by <= now) return true;
-  }
-  return false;
+bool IsOverdue(const StampedEvent& event, const Moment& now) {
+  const auto* restriction = std::get_if<Restrict>(&event.event.change);
+  return restriction != nullptr && restriction->review_by && *restriction->review_by <= now.wall;
 }
 
 }  // namespace
 
-absl::Status CountRules(const Store& store, absl::Time now, Census* census) {
+absl::Status CountRules(const Store& store, const Moment& now, Census* census) {
   const absl::StatusOr<std::unique_ptr<StoreReader>> snapshot = store.Snapshot();
   if (!snapshot.ok()) return snapshot.status();
   const std::pair<EntityKind, int64_t*> kinds[] = {{EntityKind::kFlag, &census->flags},
@@ -29,8 +28,14 @@ absl::Status CountRules(const Store& store, absl::Time now, Census* census) {
   for (const auto& [kind, count] : kinds) {
     *count = 0;
     const absl::Status status = (*snapshot)->ForEachEntityOf(kind, "", [&, count = count](const Entity& entity) {
-      ++*count;
-      if (IsOverdue(entity, now)) ++census->reviews_overdue;
+      bool set = false, overdue = false;
+      for (const StampedEvent* event : EventsTold(entity, now)) {
+        if (!SetsStill(*event, now)) continue;
+        set = true;
+        overdue = overdue || IsOverdue(*event, now);
+      }
+      *count += set;
+      census->reviews_overdue += overdue;
       return true;
     });
     if (!status.ok()) return status;

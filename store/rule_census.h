@@ -3,15 +3,15 @@
 #define SLUICE_STORE_RULE_CENSUS_H_
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "enforcement/census.h"
+#include "enforcement/check.h"
 #include "store/store.h"
 
 namespace sluice {
 
-// Fills flags, orders, holds, restrictions, limits and reviews_overdue of `*census`. Reads every rule: a microsecond
-// each.
-absl::Status CountRules(const Store& store, absl::Time now, Census* census);
+// Fills flags, orders, holds, restrictions, limits and reviews_overdue of `*census`: of each entity what is in force at
+// `now` or dated ahead, not what was replaced or has ended. Reads every rule: a microsecond each.
+absl::Status CountRules(const Store& store, const Moment& now, Census* census);
 
 }  // namespace sluice
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "enforcement/names.h"
+#include "enforcement/rule_compiler.h"
 #include "proto/translate.h"
 
 namespace sluice {
@@ -107,13 +108,6 @@ bool Names(const Change& change, const Subject& subject) {
       change);
 }
 
-bool Names(const Entity& entity, const Subject& subject) {
-  for (const StampedEvent& event : entity.events) {
-    if (Names(event.event.change, subject)) return true;
-  }
-  return false;
-}
-
 // A token is the last id of a page and its kind, so that it cannot be taken to another listing.
 std::string TokenOf(EntityKind kind, absl::string_view id) {
   return absl::WebSafeBase64Escape(absl::StrCat(std::string(1, static_cast<char>(kind)), id));
@@ -141,7 +135,7 @@ absl::Status Questions::Describe(const v1::DescribeRequest& request, v1::Describ
     const absl::StatusOr<absl::optional<Entity>> entity = store_->GetEntity(key);
     if (!entity.ok()) return entity.status();
     if (!entity->has_value()) continue;  // cleared since the engine looked
-    for (const StampedEvent& event : (*entity)->events) ToProto(event, response->add_in_force());
+    for (const StampedEvent* event : EventsTold(**entity, *moment)) ToProto(*event, response->add_in_force());
   }
   if (subject->account.empty()) return absl::OkStatus();
   const absl::StatusOr<absl::optional<Entity>> account = store_->GetEntity({EntityKind::kAccount, subject->account});
@@ -194,6 +188,7 @@ absl::Status Questions::List(const v1::ListRequest& request, v1::ListResponse* r
     subject = *std::move(canonical);
   }
 
+  const Moment now = clock_->Now();
   int scanned = 0;
   std::string last;
   // One entity more than the page takes, to know whether there is a next page.
@@ -204,8 +199,10 @@ absl::Status Questions::List(const v1::ListRequest& request, v1::ListResponse* r
     }
     ++scanned;
     last = entity.key.id;
-    if (!subject || Names(entity, *subject)) {
-      for (const StampedEvent& event : entity.events) ToProto(event, response->add_items());
+    const std::vector<const StampedEvent*> told = EventsTold(entity, now);
+    if (!subject || std::any_of(told.begin(), told.end(),
+                                [&](const StampedEvent* event) { return Names(event->event.change, *subject); })) {
+      for (const StampedEvent* event : told) ToProto(*event, response->add_items());
     }
     return true;
   });

@@ -22,8 +22,9 @@ class Questions {
   // INVALID_ARGUMENT where the subject names no scope, or more than one.
   absl::Status Describe(const v1::DescribeRequest& request, v1::DescribeResponse* response) const;
   absl::Status Explain(const v1::ExplainRequest& request, v1::ExplainResponse* response) const;
-  // Whole entities, in order of their ids: a page may hold a few items more than page_size, and fewer, even none, where
-  // a subject is asked for and many had to be passed over; it is the last one where next_page_token is empty.
+  // Whole entities but for what was replaced or has ended (EventsTold), in order of their ids: a page may hold a few
+  // items more than page_size, and fewer, even none, where a subject is asked for and many had to be passed over; it is
+  // the last one where next_page_token is empty.
   absl::Status List(const v1::ListRequest& request, v1::ListResponse* response) const;
   // INVALID_ARGUMENT for a kind or an order that the contract lacks, a kind that is named twice, or a limit out of
   // bounds.

@@ -66,7 +66,7 @@ void Node::TakeCensus() {
   const Moment now = clock_->Now();
   Census census;
   CountAccounts(*index_.Read(), now, &census);
-  const absl::Status status = CountRules(*store_, now.wall, &census);
+  const absl::Status status = CountRules(*store_, now, &census);
   const absl::Duration took = absl::Nanoseconds(clock_->Now().mono.ns - now.mono.ns);
   census_due_ = absl::Now() + std::max(kCensusPause, 100 * took);
   if (status.ok()) {

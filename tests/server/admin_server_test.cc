@@ -143,6 +143,63 @@ TEST_F(AdminServerTest, DescribesAnAccountWithItsClockAndWhatIsInForce) {
   EXPECT_EQ(response.revision(), node_.store().revision());
 }
 
+TEST_F(AdminServerTest, WhatWasReplacedIsNotShownAsInForce) {
+  node_.OpenU1();
+  SetLimit limit;
+  limit.limit_id = "l1";
+  limit.level = Level::kContract;
+  limit.scope = LimitScope::kAccount;
+  limit.subject.account = "u1";
+  limit.dimension = Dimension::kRequests;
+  for (const double rate : {100, 5000}) {
+    limit.rate = rate;
+    node_.Apply(limit);
+  }
+  v1::DescribeRequest describe;
+  describe.mutable_subject()->set_account("u1");
+  const auto described = [&] {
+    grpc::ClientContext context;
+    v1::DescribeResponse response;
+    EXPECT_TRUE(admin_->Describe(&context, describe, &response).ok());
+    return response;
+  };
+  ASSERT_EQ(described().in_force_size(), 1);
+  EXPECT_EQ(described().in_force(0).set_limit().rate(), 5000);
+  v1::ListRequest list;
+  list.set_kind("limits");
+  v1::ListResponse listed;
+  ASSERT_TRUE(List(list, &listed).ok());
+  ASSERT_EQ(listed.items_size(), 1);
+  EXPECT_EQ(listed.items(0).set_limit().rate(), 5000);
+
+  // Set for another, it is no more among what names the first.
+  limit.subject.account = "u2";
+  node_.Apply(limit);
+  list.mutable_subject()->set_account("u1");
+  ASSERT_TRUE(List(list, &listed).ok());
+  EXPECT_EQ(listed.items_size(), 0);
+  EXPECT_EQ(described().in_force_size(), 0);
+}
+
+TEST_F(AdminServerTest, ShowsWhatIsDatedAheadUntilItBites) {
+  node_.OpenU1();
+  node_.Apply(FlagOn("f1", "b1"));
+  node_.Apply(GrantException{"f1", Subject{.bucket = "b1", .key = "k1"}});
+  PolicyEvent clear;
+  clear.change = ClearFlag{"f1"};
+  clear.role = node_.RoleFor(clear.change);
+  clear.effective_at = node_.clock().Now().wall + absl::Hours(24);
+  ASSERT_TRUE(node_.writer().Apply({clear}, node_.clock().Now()).ok());
+  v1::ListRequest list;
+  list.set_kind("flags");
+  v1::ListResponse listed;
+  ASSERT_TRUE(List(list, &listed).ok());
+  EXPECT_EQ(listed.items_size(), 3);
+  node_.clock().Advance(absl::Hours(25));
+  ASSERT_TRUE(List(list, &listed).ok());
+  EXPECT_EQ(listed.items_size(), 0) << "nor an exception to nothing";
+}
+
 TEST_F(AdminServerTest, DescribesAMomentToCome) {
   node_.OpenU1();
   node_.Apply(Freeze{"u1"});
