@@ -296,6 +296,12 @@ TEST_F(ServerCommandsTest, AccountShowDrawsItsWindow) {
                              HasSubstr("●━"), HasSubstr("┄○"), HasSubstr("limit-1")));
 }
 
+TEST_F(ServerCommandsTest, AReclaimableAccountMayBeErasedOnlyOnceThatWasAnnounced) {
+  admin_.description.set_state(v1::ACCOUNT_STATE_RECLAIMABLE);
+  EXPECT_THAT(Sluicectl({"account", "show", "u1"}).out,
+              AllOf(HasSubstr("once RECLAIMABLE was announced."), Not(HasSubstr("take the space back."))));
+}
+
 TEST_F(ServerCommandsTest, AnAccountThatNobodyOpenedIsUnknown) {
   EXPECT_THAT(Sluicectl({"account", "show", "u1"}).out, HasSubstr("unknown: no event has opened it"));
 }
