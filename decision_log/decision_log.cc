@@ -295,6 +295,7 @@ void DecisionLog::Retain() {
     unlink(removal->path.c_str());
     absl::MutexLock lock(&figures_mutex_);
     ++figures_.removed_segments;
+    figures_.removed_for_size += removal->why == "size";
   }
   if (std::exchange(held_unknown_, look->held_unknown()) != held_unknown_) {
     Tell(false, held_unknown_ ? "nothing is removed from the decision log while there is no policy to say what is held"

@@ -86,8 +86,9 @@ class DecisionLog final : public DecisionObserver, public DecisionSource {
     int64_t segments = 0;
     int64_t held_segments = 0;  // due for removal, and kept for a legal hold
     int64_t removed_segments = 0;
-    int64_t retention_looks = 0;  // at what may be removed, to their end
-    int64_t oldest_ns = 0;        // when the oldest segment was begun; Unix time, 0 = none
+    int64_t removed_for_size = 0;  // of those; the others for their age
+    int64_t retention_looks = 0;   // at what may be removed, to their end
+    int64_t oldest_ns = 0;         // when the oldest segment was begun; Unix time, 0 = none
   };
   Figures figures() const ABSL_LOCKS_EXCLUDED(figures_mutex_);
   int64_t dropped() const;  // of all classes

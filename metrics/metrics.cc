@@ -377,7 +377,11 @@ void Metrics::CollectLog(const LogFigures& log, std::vector<MetricFamily>* famil
   add("sluice_decision_log_segments", "Segments of the log.", kGauge, log.segments);
   add("sluice_decision_log_held_segments", "Segments due for removal that a legal hold keeps.", kGauge,
       log.held_segments);
-  add("sluice_decision_log_removed_segments_total", "Segments removed by age or size.", kCounter, log.removed_segments);
+  MetricFamily removed = Family("sluice_decision_log_removed_segments_total",
+                                "Segments removed for their age, or for the size of the log.", kCounter);
+  AddCounter(static_cast<double>(log.removed_for_age), {{"why", "age"}}, &removed);
+  AddCounter(static_cast<double>(log.removed_for_size), {{"why", "size"}}, &removed);
+  families->push_back(std::move(removed));
   add("sluice_decision_log_oldest_timestamp_seconds", "When the oldest segment was begun; Unix time, 0 = none.", kGauge,
       log.oldest_seconds);
 }

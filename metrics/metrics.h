@@ -76,7 +76,7 @@ class Metrics final : public DecisionObserver, public EventObserver, public prom
     int64_t bytes_written = 0, write_failures = 0;
     bool failing = false;
     uint64_t folder_bytes = 0;
-    int64_t segments = 0, held_segments = 0, removed_segments = 0;
+    int64_t segments = 0, held_segments = 0, removed_for_age = 0, removed_for_size = 0;
     double oldest_seconds = 0;  // Unix time
   };
 

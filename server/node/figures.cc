@@ -24,7 +24,8 @@ Metrics::LogFigures FiguresOf(const DecisionLog& log) {
   shown.folder_bytes = figures.folder_bytes;
   shown.segments = figures.segments;
   shown.held_segments = figures.held_segments;
-  shown.removed_segments = figures.removed_segments;
+  shown.removed_for_age = figures.removed_segments - figures.removed_for_size;
+  shown.removed_for_size = figures.removed_for_size;
   shown.oldest_seconds = static_cast<double>(figures.oldest_ns) / 1e9;
   return shown;
 }

@@ -257,6 +257,7 @@ TEST_F(LogVerifyTest, RetentionByAgeLeavesANoteThatTheChainGoesOnFrom) {
   Log(Asked("young"), Denied());
   AwaitRetention();
   EXPECT_EQ(log_->figures().removed_segments, 3);
+  EXPECT_EQ(log_->figures().removed_for_size, 0);
   EXPECT_EQ(log_->figures().segments, 1);
   Close();
   EXPECT_THAT(Segments(), SizeIs(1));
@@ -278,6 +279,8 @@ TEST_F(LogVerifyTest, RetentionBySizeTakesTheOldestFirst) {
   options_.retention.keep_bytes = Segments()[1].bytes + Segments()[2].bytes + 500;
   Open();
   AwaitRetention();
+  EXPECT_GT(log_->figures().removed_for_size, 0);
+  EXPECT_EQ(log_->figures().removed_for_size, log_->figures().removed_segments);
   Close();
   EXPECT_GT(Segments().front().segment, 1);
   EXPECT_LT(Segments().front().segment, 4);

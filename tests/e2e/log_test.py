@@ -141,7 +141,7 @@ class LogTest(harness.TestCase):
 
         def await_removal():
             restart("--decision-log-keep-for", "0s")
-            removed = "sluice_decision_log_removed_segments_total"
+            removed = 'sluice_decision_log_removed_segments_total{why="age"}'
             harness.await_condition(lambda: self.server.metric(removed) > 0, "old segments are removed")
 
         self.deny("evidence")
@@ -174,8 +174,8 @@ class LogTest(harness.TestCase):
         self.server.apply(policy_pb2.PolicyEvent(role=check_pb2.ROLE_LEGAL, place_hold=hold))
         self.server.stop()
         self.server.start("--decision-log-keep-for", "0s")
-        harness.await_condition(lambda: self.server.metric("sluice_decision_log_removed_segments_total") > 0,
-                                "what is not held is removed")
+        removed = 'sluice_decision_log_removed_segments_total{why="age"}'
+        harness.await_condition(lambda: self.server.metric(removed) > 0, "what is not held is removed")
         self.assertEqual(self.server.metric("sluice_decision_log_held_segments"), 1)
         self.assertEqual(self.ids(), ["evidence"])
 

@@ -175,6 +175,8 @@ TEST(MetricsTest, ShowsTheLastCensusAndTheLog) {
     Metrics::LogFigures figures;
     figures.classes = {{"denial", 5, 1}};
     figures.failing = true;
+    figures.removed_for_age = 4;
+    figures.removed_for_size = 6;
     return figures;
   });
   const std::string text = metrics.Text();
@@ -185,6 +187,8 @@ TEST(MetricsTest, ShowsTheLastCensusAndTheLog) {
   EXPECT_THAT(text, HasSubstr("sluice_decision_log_written_total{class=\"denial\"} 5\n"));
   EXPECT_THAT(text, HasSubstr("sluice_decision_log_dropped_total{class=\"denial\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("sluice_decision_log_failing 1\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_decision_log_removed_segments_total{why=\"age\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_decision_log_removed_segments_total{why=\"size\"} 6\n"));
 }
 
 TEST(MetricsTest, NamesNobody) {
