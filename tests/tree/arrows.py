@@ -53,7 +53,7 @@ ROOMS = {
     "decision_log": Room("enforcement, proto, xxHash, zstd and OpenSSL's hashes", ("enforcement", "proto"),
                          (*PROTOBUF, *SYSTEM, "openssl/evp.h", "xxhash.h", "zstd.h")),
     "metrics": Room("enforcement, prometheus-cpp and what the kernel says of this process", ("enforcement",),
-                    ("prometheus/", "unistd.h")),
+                    ("prometheus/", "time.h", "unistd.h")),
     "client": Room("proto, agreement, decision_log, enforcement, store and metrics",
                    ("agreement", "decision_log", "enforcement", "metrics", "proto", "store"),
                    (*GRPC, *PROTOBUF, *SYSTEM, "CLI/", "openssl/", "yaml-cpp/")),
