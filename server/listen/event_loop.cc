@@ -18,6 +18,14 @@ constexpr int64_t kLongTurnNs = 2'000'000;
 // What connections that wait to be answered together may keep of what was read: beyond, they are answered.
 constexpr size_t kAskingBytesMax = size_t{32} << 10;
 
+// As epoll_ctl(2): adds `fd` or changes what it is watched for. Its events carry `of`.
+int Control(int epoll, int operation, int fd, uint32_t events, void* of) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.ptr = of;
+  return epoll_ctl(epoll, operation, fd, &event);
+}
+
 }  // namespace
 
 MonotonicTime MonotonicNow() {
@@ -40,9 +48,7 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(const Router* route
   }
   auto loop = std::unique_ptr<EventLoop>(
       new EventLoop(epoll, wake, router, limits, make_session, buffers, counts, tls, newcomers_max));
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  if (epoll_ctl(epoll, EPOLL_CTL_ADD, wake, &event) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
+  if (Control(epoll, EPOLL_CTL_ADD, wake, EPOLLIN, nullptr) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
   return loop;
 }
 
@@ -74,10 +80,7 @@ EventLoop::~EventLoop() {
 absl::Status EventLoop::Watch(int fd, std::function<bool()> on_readable) {
   watched_ = fd;
   on_readable_ = std::move(on_readable);
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.ptr = this;
-  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
+  if (Control(epoll_, EPOLL_CTL_ADD, fd, EPOLLIN, this) != 0) return absl::ErrnoToStatus(errno, "epoll_ctl");
   return absl::OkStatus();
 }
 
@@ -85,17 +88,12 @@ absl::Status EventLoop::Watch(int fd, std::function<bool()> on_readable) {
 void EventLoop::PauseWatching(MonotonicTime now) {
   if (connections_.empty()) ticked_ = now;  // nobody was
   watch_paused_ = true;
-  epoll_event none = {};
-  none.data.ptr = this;
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, watched_, &none);
+  Control(epoll_, EPOLL_CTL_MOD, watched_, 0, this);
 }
 
 void EventLoop::ResumeWatching() {
   if (!std::exchange(watch_paused_, false) || watched_ < 0) return;
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.ptr = this;
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, watched_, &event);
+  Control(epoll_, EPOLL_CTL_MOD, watched_, EPOLLIN, this);
 }
 
 void EventLoop::StopWatching() {
@@ -287,10 +285,7 @@ void EventLoop::Serve(int fd, MonotonicTime now) {
                                                     std::move(tls));
   AcceptedConnection* const connection = owned.get();
   connection->events = connection->wanted_events();
-  epoll_event event = {};
-  event.events = connection->events;
-  event.data.ptr = connection;
-  if (draining_ || epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+  if (draining_ || Control(epoll_, EPOLL_CTL_ADD, fd, connection->events, connection) != 0) {
     connections_count_.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
@@ -326,10 +321,7 @@ void EventLoop::Settle(AcceptedConnection* connection, bool goes_on) {
   const uint32_t wanted = connection->wanted_events();
   if (wanted == connection->events) return;
   connection->events = wanted;
-  epoll_event event = {};
-  event.events = wanted;
-  event.data.ptr = connection;
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, connection->fd(), &event);
+  Control(epoll_, EPOLL_CTL_MOD, connection->fd(), wanted, connection);
 }
 
 void EventLoop::TickAll(MonotonicTime now) {
