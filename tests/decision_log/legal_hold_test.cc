@@ -21,6 +21,13 @@ using ::testing::Not;
 
 bool GoOn() { return true; }
 
+void HoldWhatIsBelowHeldCn(Node* node) {
+  PlaceHold hold;
+  hold.hold_id = "h1";
+  hold.subject.host = "*.held.cn";
+  node->Send(hold);
+}
+
 TEST(LegalHoldTest, KnowsNothingWithoutAPolicy) {
   Node node;
   EXPECT_EQ(HeldTerms(node.index(), node.now(), GoOn), absl::nullopt);
@@ -66,10 +73,7 @@ TEST(LegalHoldTest, NamesTheHostsBelowAWildcardAndWhoOwnsThem) {
   bind.host = "b.unheld.cn";
   bind.account = "u2";
   node.Send(bind);
-  PlaceHold hold;
-  hold.hold_id = "h1";
-  hold.subject.host = "*.held.cn";
-  node.Send(hold);
+  HoldWhatIsBelowHeldCn(&node);
   const std::vector<uint64_t> terms = HeldTerms(node.index(), node.now(), GoOn).value();
   EXPECT_THAT(terms, Contains(TermHash(LogTerm::kHost, "a.held.cn")));
   EXPECT_THAT(terms, Contains(TermHash(LogTerm::kAccount, "u1")));
@@ -80,10 +84,7 @@ TEST(LegalHoldTest, NamesTheHostsBelowAWildcardAndWhoOwnsThem) {
 TEST(LegalHoldTest, DoesOtherWorkWhileItWalksAndGivesUpWhenTold) {
   Node node;
   node.StandardFixture();
-  PlaceHold hold;
-  hold.hold_id = "h1";
-  hold.subject.host = "*.held.cn";
-  node.Send(hold);
+  HoldWhatIsBelowHeldCn(&node);
   for (int i = 0; i < 1000; ++i) node.Send(BindDomain{.host = absl::StrCat("h", i, ".held.cn"), .account = "u1"});
   int calls = 0;
   const auto thrice = [&] { return ++calls <= 3; };
@@ -97,10 +98,7 @@ TEST(LegalHoldTest, DoesOtherWorkWhileItWalksAndGivesUpWhenTold) {
 TEST(LegalHoldTest, IsAskedWhileHostsAreBound) {
   Node node;
   node.StandardFixture();
-  PlaceHold hold;
-  hold.hold_id = "h1";
-  hold.subject.host = "*.held.cn";
-  node.Send(hold);
+  HoldWhatIsBelowHeldCn(&node);
   std::vector<Entity> hosts(1000);
   for (size_t i = 0; i < hosts.size(); ++i) hosts[i].key = {EntityKind::kDomain, absl::StrCat("h", i, ".held.cn")};
   // As a store does that was told of them all: the fixture's is not for two threads.
