@@ -58,9 +58,8 @@ std::string MeaningOf(const Pack& pack, v1::AccountState state) {
       return of(Reason::kAgreementEnded);
     case v1::ACCOUNT_STATE_RECLAIMABLE:
       // A hold, a CRITICAL flag or a pending payment holds back the announcement, not the state.
-      return "期限已过；公告 RECLAIMABLE 之后存储系统方可回收空间。 The time has run out; storage may take the space "
-             "back "
-             "once RECLAIMABLE was announced.";
+      return "期限已过；公告 RECLAIMABLE 之后存储系统方可回收空间。 "
+             "The time has run out; storage may take the space back once RECLAIMABLE was announced.";
     case v1::ACCOUNT_STATE_RECLAIMED:
       return of(Reason::kReclaimed);
     default:
